@@ -1,0 +1,62 @@
+# encoderfleet: `make demo` and `make test` are all that a fresh machine needs.
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+UV := $(BIN)/uv
+STAMP := $(VENV)/.installed
+SYSTEM := $(VENV)/.system
+
+export PYTHONUNBUFFERED := 1
+
+.PHONY: help
+help: ## Show this list
+	@grep -hE '^[a-zA-Z_-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  \033[1m%-16s\033[0m %s\n", $$1, $$2}'
+
+$(UV):
+	@echo "==> creating $(VENV) ($$($(PYTHON) --version))"
+	@$(PYTHON) -m venv $(VENV)
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check uv
+
+$(SYSTEM): | $(UV)
+	@scripts/system-packages
+	@touch $@
+
+$(STAMP): requirements/dev.txt pyproject.toml | $(UV)
+	@echo "==> installing pinned Python packages (about 6 GB with PyTorch; a minute where they are cached)"
+	@$(UV) pip sync --quiet --python $(BIN)/python requirements/dev.txt requirements/tools.txt
+	@$(UV) pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation --editable .
+	@touch $@
+
+.PHONY: setup
+setup: $(SYSTEM) $(STAMP) ## Install the system libraries (FFmpeg) and the pinned Python packages into .venv
+
+.PHONY: demo
+demo: setup ## Run the main job on this machine: two encoders, real photos, video and speech
+	@$(BIN)/python -m scripts.demo
+
+.PHONY: lint
+lint: setup ## Format check, lint, types and the walls between the packages
+	@echo "==> ruff"; $(BIN)/ruff format --check --quiet . && $(BIN)/ruff check --quiet .
+	@echo "==> mypy --strict"; $(BIN)/mypy
+	@echo "==> import-linter"; $(BIN)/lint-imports --no-cache | tail -n 12
+
+.PHONY: format
+format: setup ## Rewrite the sources in the house format
+	@$(BIN)/ruff format . && $(BIN)/ruff check --fix .
+
+.PHONY: test
+test: lint ## Lint, types, then every test (real processes, sockets and files)
+	@echo "==> pytest"; $(BIN)/python -m pytest $(PYTEST_ARGS)
+
+.PHONY: requirements
+requirements: $(UV) ## Pin the newest packages that pyproject.toml allows
+	@$(UV) pip compile --quiet --upgrade --no-emit-index-url --no-annotate --universal --python-version 3.11 \
+	  --custom-compile-command "make requirements" --all-extras pyproject.toml -o requirements/dev.txt
+
+.PHONY: clean
+clean: ## Remove the virtual environment and caches
+	@rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis bench/results
+	@find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,0 +1,81 @@
+"""What can go wrong with one item, as exceptions that the wire turns into a typed reply.
+
+::
+
+    ItemError                 the item fails, and nothing else does
+    ├── Invalid               it cannot be encoded, here or elsewhere
+    ├── TooLarge              over a limit of the pool
+    ├── Incompatible          a modality or protocol that this encoder does not serve
+    ├── Busy                  admission is full
+    ├── Draining              this encoder is going away
+    ├── Expired               its deadline passed
+    ├── Cancelled             nobody waits for it
+    └── Internal              a defect, a lost device
+
+The text of an exception goes to whoever sent the item: it says what to do, and never holds media
+content, the query of an URL or a key.
+"""
+
+from fleet_client.protocol import Status
+
+
+class ItemError(Exception):
+    """One item cannot be encoded. `str(error)` is what its sender reads."""
+
+    status = Status.INTERNAL
+
+
+class Invalid(ItemError):
+    """The item cannot be encoded, here or elsewhere."""
+
+    status = Status.INVALID
+
+
+class TooLarge(ItemError):
+    """The item is over a limit of the pool; the message names the limit's field."""
+
+    status = Status.TOO_LARGE
+
+
+class Incompatible(ItemError):
+    """This encoder does not serve that modality or protocol."""
+
+    status = Status.INCOMPATIBLE
+
+
+class Busy(ItemError):
+    """Admission is full.
+
+    Attributes:
+        retry_after: Seconds until there may be room.
+    """
+
+    status = Status.BUSY
+
+    def __init__(self, message: str, retry_after: float) -> None:
+        super().__init__(message)
+        self.retry_after = retry_after
+
+
+class Draining(ItemError):
+    """This encoder finishes what it has and takes nothing new."""
+
+    status = Status.DRAINING
+
+
+class Expired(ItemError):
+    """The deadline passed before the forward pass."""
+
+    status = Status.EXPIRED
+
+
+class Cancelled(ItemError):
+    """Its caller cancelled it, or is gone."""
+
+    status = Status.CANCELLED
+
+
+class Internal(ItemError):
+    """A defect of the encoder or a lost device; the log has the traceback."""
+
+    status = Status.INTERNAL

@@ -1,0 +1,183 @@
+"""What a model family is: how its media are sampled, measured, prepared, encoded and described.
+
+`docs/add-a-model-family.md` is the recipe. A family is one file beside this one and one line in
+`families/__init__.py`. The pipeline knows families only by this interface.
+"""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, ClassVar, Protocol
+
+import numpy as np
+import torch
+
+from fleet_client.protocol import Meta, Modality, Sampling
+
+
+@dataclass(frozen=True, slots=True)
+class ImageInfo:
+    """An image's header. Width and height are those after its EXIF rotation, in pixels."""
+
+    width: int
+    height: int
+    format: str
+
+
+@dataclass(frozen=True, slots=True)
+class VideoInfo:
+    """A video's header: what is known before a frame is decoded.
+
+    Attributes:
+        frames: In the stream, counted where the header does not say.
+        fps: Average rate, frames / duration as Hugging Face's loaders see it.
+        duration: Seconds.
+        width: Pixels, after rotation.
+        height: Pixels, after rotation.
+        codec: As FFmpeg names it.
+    """
+
+    frames: int
+    fps: float
+    duration: float
+    width: int
+    height: int
+    codec: str
+
+
+@dataclass(frozen=True, slots=True)
+class AudioInfo:
+    """An audio stream's header: duration in seconds, rate in Hz, channels, codec as FFmpeg names it."""
+
+    duration: float
+    rate: int
+    channels: int
+    codec: str
+
+
+@dataclass(frozen=True, slots=True)
+class Image:
+    """A decoded image: uint8 [height, width, 3] RGB, C-contiguous."""
+
+    pixels: np.ndarray[Any, Any]
+    info: ImageInfo
+
+
+@dataclass(frozen=True, slots=True)
+class Video:
+    """Decoded frames: uint8 [n, height, width, 3] RGB (NHWC), pinned where a GPU is, in the order of `indices`.
+
+    `pts` are the presentation times in seconds as the file has them; `decoder` names the library.
+    """
+
+    frames: torch.Tensor
+    indices: list[int]
+    pts: list[float]
+    info: VideoInfo
+    decoder: str
+
+
+@dataclass(frozen=True, slots=True)
+class Audio:
+    """Decoded mono audio: float32 [samples] at the family's rate."""
+
+    samples: np.ndarray[Any, Any]
+    rate: int
+    info: AudioInfo
+    decoder: str
+
+
+Media = Image | Video | Audio
+MediaInfo = ImageInfo | VideoInfo | AudioInfo
+
+
+@dataclass(frozen=True, slots=True)
+class Features:
+    """One item, ready for the forward pass.
+
+    Attributes:
+        modality: Of the item.
+        tensor: Rows for the tower; the layout is the family's own affair.
+        patches: Cost of the forward pass: vision patches or audio frames.
+        meta: What is told to the caller.
+        extra: Whatever else `encode` needs.
+    """
+
+    modality: Modality
+    tensor: torch.Tensor
+    patches: int
+    meta: Meta
+    extra: dict[str, Any] = field(default_factory=dict)
+
+
+class Family(Protocol):
+    """One model family over one model directory. Methods are called from worker threads, several at a time.
+
+    Attributes:
+        name: As in `encoderfleet model new --family`.
+        architectures: Values of `architectures[0]` in config.json that this family serves.
+        modalities: What it encodes.
+        audio_rate: Hz that audio is decoded to; 0 where there is no audio.
+        dim: Width of an embedding row.
+        settings: Whatever of the processors' configuration changes an embedding; goes into the cache key.
+        video_decode_threads: `video_decode_num_threads` of the model's config, which beats the environment.
+    """
+
+    name: ClassVar[str]
+    architectures: ClassVar[frozenset[str]]
+    modalities: ClassVar[frozenset[Modality]]
+    audio_rate: int
+    dim: int
+    settings: dict[str, Any]
+    video_decode_threads: int | None
+
+    def __init__(self, directory: Path) -> None:
+        """Read the configuration files in `directory`, no weights.
+
+        Raises:
+            Invalid: A file is missing or is not this family's; the message names it.
+        """
+        ...
+
+    # Arithmetic on headers: what an item will cost, before memory is spent on it.
+
+    def sample(self, info: VideoInfo, sampling: Sampling | None) -> list[int]:
+        """Frame numbers to decode, in order, each below `info.frames`, at least one."""
+        ...
+
+    def patches(self, info: MediaInfo, frames: int = 1) -> int:
+        """Patches (or audio frames) that the item will cost; `frames` sampled frames for video.
+
+        Raises:
+            Invalid: The model cannot take media of that shape; says what it can.
+        """
+        ...
+
+    # Work.
+
+    def preprocess(self, media: Media, device: torch.device) -> Features:
+        """The model's own preparation. `device` is the runner's where it is a GPU, else the CPU.
+
+        A family with a preprocessor of its own replaces just this step.
+        """
+        ...
+
+    def load(self, directory: Path, device: torch.device, dtype: torch.dtype) -> torch.nn.Module:
+        """The tower in eval mode; reads the vision or audio tensors only."""
+        ...
+
+    def encode(self, tower: torch.nn.Module, batch: list[Features]) -> list[torch.Tensor]:
+        """One forward pass over items of several requests.
+
+        Returns:
+            One `[tokens, dim]` tensor an item, on the tower's device, in its dtype.
+        """
+        ...
+
+    def example(self, modality: Modality) -> Media:
+        """Small made-up media, for warm-up."""
+        ...
+
+    @classmethod
+    def create(cls, directory: Path, *, seed: int = 0) -> None:
+        """Write a small model with random weights in Hugging Face layout: real config classes, real files."""
+        ...

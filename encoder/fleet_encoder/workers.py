@@ -1,0 +1,54 @@
+"""Where computing happens: threads of their own, apart from the event loop and from what sends.
+
+Threads, not processes: decoders and the fused preprocessing release the GIL, and a frame stays where it is.
+"""
+
+import asyncio
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from time import monotonic
+from typing import ParamSpec, TypeVar
+
+from fleet_encoder.slots import CpuSlots
+
+_P = ParamSpec("_P")
+_R = TypeVar("_R")
+
+
+class CpuWorkers:
+    """A thread pool whose running work is within the CPU slots.
+
+    Args:
+        name: Prefix of the threads' names.
+        workers: Threads: a cap, the slots decide how many run.
+        slots: Shared by all pools of the process.
+        initializer: Runs once in every thread.
+    """
+
+    def __init__(
+        self, name: str, workers: int, slots: CpuSlots, initializer: Callable[[], None] | None = None
+    ) -> None:
+        self.name = name
+        self.workers = workers
+        self.slots = slots
+        self._threads = ThreadPoolExecutor(workers, thread_name_prefix=name, initializer=initializer)
+
+    async def run(self, flow: str, weight: int, function: Callable[_P, _R], *args: _P.args, **kwargs: _P.kwargs) -> _R:
+        """Run `function` in a thread while holding `weight` slots, charged to `flow`.
+
+        Where the caller is cancelled, the slots stay held until the thread is really done.
+        """
+        weight = await self.slots.acquire(flow, weight)
+        started = monotonic()
+        try:
+            loop = asyncio.get_running_loop()
+            future = loop.run_in_executor(self._threads, lambda: function(*args, **kwargs))
+        except BaseException:
+            self.slots.release(flow, weight, 0.0)
+            raise
+        future.add_done_callback(lambda _: self.slots.release(flow, weight, monotonic() - started))
+        return await asyncio.shield(future)
+
+    def close(self) -> None:
+        """Let running work end, start no more."""
+        self._threads.shutdown(wait=False, cancel_futures=True)
