@@ -1,0 +1,47 @@
+"""`encoderfleet`: the command line. Each command is a module of its own, imported only when it is used."""
+
+import importlib
+
+import click
+
+COMMANDS = {
+    "up": ("fleet_cli.up", "operator"),
+    "encode": ("fleet_cli.encode", None),
+    "plan": ("fleet_cli.plan", "operator"),
+    "model": ("fleet_cli.model", "encoder"),
+}
+"""Command -> module, and the extra that brings what the module imports."""
+
+
+class LazyGroup(click.Group):
+    """Imports a command's module when the command is asked for: `--help` need not load torch."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Names in the order of `COMMANDS`."""
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Import the module of `cmd_name`; a missing package ends in one line that names the extra."""
+        if cmd_name not in COMMANDS:
+            return None
+        module, extra = COMMANDS[cmd_name]
+        try:
+            command = importlib.import_module(module).command
+        except ModuleNotFoundError as error:
+            if extra is None or (error.name or "").startswith("fleet_"):
+                raise
+            raise click.ClickException(
+                f"`encoderfleet {cmd_name}` needs {error.name}: pip install 'encoderfleet[{extra}]'"
+            ) from error
+        assert isinstance(command, click.Command)
+        return command
+
+
+@click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
+@click.version_option(package_name="encoderfleet", prog_name="encoderfleet")
+def main() -> None:
+    """Run and use the encoder tier of multimodal LLM serving.
+
+    An EncoderPool file describes the encoders; `plan` shows what would run and why, `up` runs it on this machine,
+    `encode` sends media to it.
+    """
