@@ -25,12 +25,12 @@ class CpuWorkers:
         initializer: Runs once in every thread.
     """
 
-    def __init__(
-        self, name: str, workers: int, slots: CpuSlots, initializer: Callable[[], None] | None = None
-    ) -> None:
+    def __init__(self, name: str, workers: int, slots: CpuSlots, initializer: Callable[[], None] | None = None) -> None:
         self.name = name
         self.workers = workers
         self.slots = slots
+        # A slot must not be held while its work still waits for a thread; fair between flows, as the slots are.
+        self._free = CpuSlots(workers)
         self._threads = ThreadPoolExecutor(workers, thread_name_prefix=name, initializer=initializer)
 
     async def run(self, flow: str, weight: int, function: Callable[_P, _R], *args: _P.args, **kwargs: _P.kwargs) -> _R:
@@ -38,15 +38,25 @@ class CpuWorkers:
 
         Where the caller is cancelled, the slots stay held until the thread is really done.
         """
-        weight = await self.slots.acquire(flow, weight)
-        started = monotonic()
+        await self._free.acquire(flow, 1)
         try:
-            loop = asyncio.get_running_loop()
-            future = loop.run_in_executor(self._threads, lambda: function(*args, **kwargs))
+            weight = await self.slots.acquire(flow, weight)
         except BaseException:
-            self.slots.release(flow, weight, 0.0)
+            self._free.release(flow, 1, 0.0)
             raise
-        future.add_done_callback(lambda _: self.slots.release(flow, weight, monotonic() - started))
+        started = monotonic()
+
+        def give_back(_: object) -> None:
+            seconds = monotonic() - started
+            self.slots.release(flow, weight, seconds)
+            self._free.release(flow, 1, seconds)
+
+        try:
+            future = asyncio.get_running_loop().run_in_executor(self._threads, lambda: function(*args, **kwargs))
+        except BaseException:
+            give_back(None)
+            raise
+        future.add_done_callback(give_back)
         return await asyncio.shield(future)
 
     def close(self) -> None:

@@ -1,0 +1,86 @@
+"""What may come in: bounded in patches and in bytes; beyond that BUSY, at once.
+
+Pure counting. A patch is one patch of a vision tower or one frame of an audio tower. What an item costs is known
+only after its header is read, so it is admitted on an estimate from its bytes, and corrected then.
+"""
+
+from dataclasses import dataclass
+
+from fleet_client.protocol import Modality
+from fleet_encoder.errors import Busy
+
+ESTIMATED_PATCHES: dict[Modality, int] = {"image": 1024, "video": 16384, "audio": 1500}
+"""What an unread item is taken for: a 640x480 photo is about 1,600 patches in Qwen2-VL, a short clip ten times that."""
+
+MIN_RETRY_SECONDS = 0.05
+MAX_RETRY_SECONDS = 10.0
+
+
+@dataclass(slots=True)
+class Ticket:
+    """What one admitted item holds until it is delivered."""
+
+    patches: int
+    bytes: int
+
+
+class Admission:
+    """Pending work of one encoder.
+
+    Args:
+        max_patches: An item is admitted while less than this is pending. One item alone always is.
+        max_bytes: Likewise for media bytes.
+    """
+
+    def __init__(self, max_patches: int, max_bytes: int) -> None:
+        self.max_patches = max_patches
+        self.max_bytes = max_bytes
+        self.patches = 0
+        self.bytes = 0
+        self.items = 0
+
+    def admit(self, modality: Modality, size: int, served_per_second: float) -> Ticket:
+        """Take an item of `size` bytes in.
+
+        Args:
+            modality: Of the item.
+            size: Media bytes that came with the message; 0 for an URL.
+            served_per_second: Patches a second served of late, for the retry hint.
+
+        Raises:
+            Busy: It does not fit; says when to retry.
+        """
+        patches = ESTIMATED_PATCHES[modality]
+        if self.items and (self.patches + patches > self.max_patches or self.bytes + size > self.max_bytes):
+            raise Busy(
+                f"{self.patches} patches and {self.bytes} bytes are pending, the limits are {self.max_patches} "
+                f"and {self.max_bytes} (spec.admission): retry later or at another encoder",
+                retry_hint(self.patches + patches - self.max_patches, served_per_second),
+            )
+        ticket = Ticket(patches, size)
+        self.patches += patches
+        self.bytes += size
+        self.items += 1
+        return ticket
+
+    def correct(self, ticket: Ticket, *, patches: int | None = None, size: int | None = None) -> None:
+        """Replace the estimate by what the header or the download said. Never refuses: the item is in."""
+        if patches is not None:
+            self.patches += patches - ticket.patches
+            ticket.patches = patches
+        if size is not None:
+            self.bytes += size - ticket.bytes
+            ticket.bytes = size
+
+    def release(self, ticket: Ticket) -> None:
+        """The item is delivered or dropped."""
+        self.patches -= ticket.patches
+        self.bytes -= ticket.bytes
+        self.items -= 1
+
+
+def retry_hint(excess_patches: int, served_per_second: float) -> float:
+    """Seconds until `excess_patches` are likely gone, within sane bounds."""
+    if served_per_second <= 0:
+        return 1.0
+    return min(MAX_RETRY_SECONDS, max(MIN_RETRY_SECONDS, excess_patches / served_per_second))

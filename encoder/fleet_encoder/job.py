@@ -1,0 +1,101 @@
+"""One item on its way through the stages, and who waits for it."""
+
+import asyncio
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from fleet_client.protocol import Modality, Sampling
+from fleet_encoder.admission import Ticket
+from fleet_encoder.cache import Embedding
+from fleet_encoder.errors import Cancelled, Expired, ItemError
+from fleet_encoder.families.base import Features, Media, MediaInfo
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """Where an item's media come from: bytes that came with the message, or an URL. Exactly one is given."""
+
+    data: Any = None
+    url: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """How a job ended: an embedding or an error.
+
+    Attributes:
+        shared: The embedding came from the cache, or from an identical item in flight.
+    """
+
+    embedding: Embedding | None
+    error: ItemError | None
+    shared: bool = False
+
+
+@dataclass(slots=True, eq=False)
+class Job:
+    """An item, from admission to delivery. Filled in stage by stage; used on the event loop.
+
+    Attributes:
+        request: Request id, for logs.
+        index: Number of the item in its request.
+        deadline: `time.monotonic()` after which nobody wants the answer.
+        outcome: Set once, by `finish`.
+        stage_seconds: Time in each stage, waiting included.
+        followers: Identical items that wait for this one's embedding.
+        give_back: Returns the memory that the decoded media held; None while there are none.
+    """
+
+    request: str
+    index: int
+    modality: Modality
+    source: Source
+    ticket: Ticket
+    sampling: Sampling | None = None
+    deadline: float | None = None
+    outcome: "asyncio.Future[Outcome]" = field(default_factory=lambda: asyncio.get_running_loop().create_future())
+    stage_seconds: dict[str, float] = field(default_factory=dict)
+    followers: "list[Job]" = field(default_factory=list)
+    cancelled: bool = False
+    entered: float = field(default_factory=time.monotonic)
+    key: bytes | None = None
+    info: MediaInfo | None = None
+    frame_indices: list[int] | None = None
+    decoded_bytes: int = 0
+    give_back: Callable[[], None] | None = None
+    media: Media | None = None
+    features: Features | None = None
+    embedding: Embedding | None = None
+
+    @property
+    def patches(self) -> int:
+        """Work that the job is: known after its header was read, estimated before."""
+        return self.ticket.patches
+
+    def live(self, now: float) -> bool:
+        """Somebody still waits for this very item."""
+        return not self.outcome.done() and not self.cancelled and (self.deadline is None or now < self.deadline)
+
+    def wanted(self, now: float) -> bool:
+        """Somebody still waits for what this job computes."""
+        return self.live(now) or any(follower.live(now) for follower in self.followers)
+
+    def unwanted_error(self) -> ItemError:
+        """Why nobody waits: for the reply, if anybody reads it."""
+        if self.cancelled:
+            return Cancelled("cancelled by its caller")
+        return Expired("its deadline passed before it was encoded: give it more time, or the pool more replicas")
+
+    def finish(self, outcome: Outcome) -> None:
+        """End the job and its followers; what a later caller calls is ignored. Drops what it held."""
+        self.source = Source()
+        self.media = self.features = None
+        now = time.monotonic()
+        if not self.outcome.done():
+            late = outcome.embedding is not None and not self.live(now)
+            self.outcome.set_result(Outcome(None, self.unwanted_error()) if late else outcome)
+        followers, self.followers = self.followers, []
+        for follower in followers:
+            follower.finish(Outcome(outcome.embedding, outcome.error, shared=True))

@@ -1,0 +1,213 @@
+"""One encoder, put together: sockets first, then the model, then ready; and the way back."""
+
+import asyncio
+import contextlib
+import time
+from collections.abc import Awaitable, Callable
+
+import structlog
+import torch
+
+from fleet_client import protocol
+from fleet_encoder import __version__
+from fleet_encoder.admission import Admission
+from fleet_encoder.cache import EmbeddingCache
+from fleet_encoder.config import Config, CpuUse
+from fleet_encoder.drain import Lifecycle
+from fleet_encoder.families.base import Family, Features
+from fleet_encoder.housekeeping import Housekeeping
+from fleet_encoder.metrics import Metrics
+from fleet_encoder.pipeline import Pipeline
+from fleet_encoder.runner.runner import Runner
+from fleet_encoder.slots import CpuSlots
+from fleet_encoder.sources.fetch import Fetcher, SourcePolicy
+from fleet_encoder.stages.decode import DecodeAudio, DecodedMemory, DecodeImage, DecodeVideo
+from fleet_encoder.stages.fetch import Fetch
+from fleet_encoder.stages.forward import Forward
+from fleet_encoder.stages.inspect import Inspect
+from fleet_encoder.stages.preprocess import Preprocess
+from fleet_encoder.wire.http import HttpFacade
+from fleet_encoder.wire.native import NativeWire
+from fleet_encoder.workers import CpuWorkers
+
+log = structlog.get_logger()
+
+FRAME_SLACK_BYTES = 1 << 20
+"""A frame a little over the media limit is still read: its sender gets TOO_LARGE, not a closed connection."""
+
+DECODED_MEMORY_BYTES = 4 << 30
+"""Decoded media in memory at one moment: a minute of 720p video at 2 frames/s is 0.3 GB."""
+
+
+class Service:
+    """One encoder process.
+
+    Args:
+        config: All settings.
+        use: How the thread settings fit the CPUs.
+        family: Of the model.
+        runner: Not loaded yet.
+    """
+
+    def __init__(self, config: Config, use: CpuUse, family: Family, runner: Runner) -> None:
+        self.config = config
+        self.family = family
+        self.runner = runner
+        self.metrics = Metrics()
+        self.lifecycle = Lifecycle()
+        self.modalities = config.modalities or tuple(
+            each for each in ("image", "video", "audio") if each in family.modalities
+        )
+        on_gpu = runner.device.type != "cpu"
+        # On a GPU the launching thread and the event loop need a CPU of their own; the GPU must never wait for one.
+        self.slots = CpuSlots(max(1, use.slots - 1) if on_gpu else use.slots)
+        self._preprocessing = CpuWorkers(
+            "preprocess", config.preprocess_workers, self.slots, _torch_threads(config.intra_op_threads)
+        )
+        self._decoding = CpuWorkers("decode", max(use.decoders, self.slots.capacity), self.slots)
+        self._forwarding = CpuWorkers(
+            "forward",
+            1,
+            CpuSlots(1) if on_gpu else self.slots,
+            _torch_threads(1 if on_gpu else config.forward_threads),
+        )
+        self.admission = Admission(config.max_pending_patches, config.max_pending_bytes)
+        self.cache = EmbeddingCache(config.cache_bytes)
+        self.fetcher = Fetcher(
+            SourcePolicy(
+                allowed_domains=config.allowed_domains,
+                allow_private_networks=config.allow_private_networks,
+                local_root=config.local_root,
+                max_bytes=config.media.max_bytes,
+            )
+        )
+        self.pipeline = self._pipeline(use)
+        self.wire = NativeWire(
+            config.bind, self.pipeline, self.welcome, config.media.max_bytes + FRAME_SLACK_BYTES, self.metrics
+        )
+        self.http = HttpFacade(config.http, self.lifecycle, self.metrics)
+        self.housekeeping = Housekeeping(self, use)
+
+    def _pipeline(self, use: CpuUse) -> Pipeline:
+        config, workers = self.config, self._preprocessing
+        memory = DecodedMemory(DECODED_MEMORY_BYTES)
+        on_gpu = self.runner.device.type != "cpu"
+        preprocess = Preprocess(
+            self.family,
+            workers,
+            self.admission,
+            intra_op_threads=config.intra_op_threads,
+            device=self.runner.device,
+        )
+        video = DecodeVideo(
+            self._decoding, memory, decoders=use.decoders, ffmpeg_threads=config.ffmpeg_threads, pin=on_gpu
+        )
+        return Pipeline(
+            modalities=self.modalities,
+            fetch=Fetch(self.fetcher, config.media, self.admission, self.metrics),
+            inspect=Inspect(self.family, self.runner.fingerprint, config.media, self.admission, workers),
+            decode={
+                "image": (DecodeImage(workers, memory), config.preprocess_workers),
+                "video": (video, max(2, self.slots.capacity)),
+                "audio": (DecodeAudio(workers, memory, self.family.audio_rate), config.preprocess_workers),
+            },
+            preprocess=dict.fromkeys(("image", "video", "audio"), (preprocess, config.preprocess_workers)),
+            forward=Forward(self._encode, self.metrics),
+            max_patches=config.batch_max_patches,
+            max_wait=config.batch_max_wait,
+            admission=self.admission,
+            cache=self.cache,
+            lifecycle=self.lifecycle,
+            metrics=self.metrics,
+        )
+
+    async def _encode(self, batch: list[Features]) -> list[torch.Tensor]:
+        return await self._forwarding.run("forward", self.config.forward_threads, self._encode_in_thread, batch)
+
+    def _encode_in_thread(self, batch: list[Features]) -> list[torch.Tensor]:
+        """Rows that own their storage: a view would keep its whole batch in the cache."""
+        rows = self.runner.encode(batch)
+        return rows if len(rows) == 1 else [each.clone() for each in rows]
+
+    def welcome(self) -> protocol.Welcome:
+        """What this encoder is and takes."""
+        return protocol.Welcome(
+            version=protocol.VERSION,
+            server=f"encoderfleet {__version__}",
+            replica=self.config.replica,
+            model=self.config.model.name,
+            family=self.family.name,
+            fingerprint=self.runner.fingerprint,
+            modalities=list(self.modalities),
+            dim=self.family.dim,
+            dtype=str(self.runner.dtype).removeprefix("torch."),
+            max_item_bytes=self.config.media.max_bytes,
+            max_pending_patches=self.config.max_pending_patches,
+            ready=self.lifecycle.ready,
+        )
+
+    async def run(self, stop: asyncio.Event, on_bound: Callable[[], Awaitable[None]] | None = None) -> None:
+        """Serve until `stop` is set, then drain.
+
+        Raises:
+            OSError: The HTTP address cannot be bound.
+        """
+        await self.http.start()
+        async with self.fetcher:
+            self.pipeline.start()
+            self.wire.start()
+            log.info("listening", endpoint=self.wire.endpoint, http=f"http://{self.http.address}")
+            watching = asyncio.create_task(self.housekeeping.run())
+            try:
+                await self._load()
+                if on_bound is not None:
+                    await on_bound()
+                await stop.wait()
+                await self._drain()
+            finally:
+                watching.cancel()
+                await asyncio.gather(watching, return_exceptions=True)
+                await self.wire.stop()
+                await self.pipeline.stop()
+                await self.http.stop()
+                for workers in (self._preprocessing, self._decoding, self._forwarding):
+                    workers.close()
+
+    async def _load(self) -> None:
+        """Weights and the first forward passes, in the thread that will run them all."""
+        loaded = await self._forwarding.run("forward", self.slots.capacity, self.runner.load)
+        self.housekeeping.loaded(loaded.bytes, loaded.seconds)
+        log.info(
+            "weights read",
+            megabytes=round(loaded.bytes / 1e6, 1),
+            seconds=round(loaded.seconds, 2),
+            dtype=str(self.runner.dtype).removeprefix("torch."),
+            device=str(self.runner.device),
+        )
+        started = time.monotonic()
+        await self._forwarding.run("forward", self.slots.capacity, self.runner.warm_up)
+        self.lifecycle.warmed_up()
+        log.info("ready", warm_up_seconds=round(time.monotonic() - started, 2), modalities=list(self.modalities))
+
+    async def _drain(self) -> None:
+        """Take nothing new, finish what is here, within the drain time."""
+        self.lifecycle.drain()
+        started = time.monotonic()
+        log.info("draining", items=self.admission.items, seconds=self.config.drain_seconds)
+        self.wire.announce_drain()
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self.pipeline.until_idle(), self.config.drain_seconds)
+        left = self.admission.items
+        self.pipeline.abandon()
+        await asyncio.sleep(0)  # the replies of abandoned items are sent by callbacks
+        log.info("drained", unfinished=left, seconds=round(time.monotonic() - started, 2))
+
+
+def _torch_threads(count: int) -> Callable[[], None]:
+    """Initializer of a worker thread: torch's intra-op threads are a property of the calling thread."""
+
+    def initialize() -> None:
+        torch.ones(1 << 16).sum()  # OpenMP takes the process-wide number at first use: let that pass
+        torch.set_num_threads(count)
+
+    return initialize

@@ -1,0 +1,168 @@
+"""A stage: a name, a bounded queue, workers and a function. All the concurrency of the pipeline is this.
+
+Queue depth, wait, service time and busy ratio are measured here once, and so are the same for every stage: which one is
+the bottleneck is a comparison, not a guess. A full queue holds back the stage before it; admission at the front door
+is what says no.
+"""
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+
+import structlog
+
+from fleet_encoder.errors import Internal, ItemError
+from fleet_encoder.job import Job, Outcome
+from fleet_encoder.metrics import StageMetrics
+
+log = structlog.get_logger()
+
+Work = Callable[[list[Job]], Awaitable[Sequence[ItemError | None]]]
+"""Does the jobs of one batch. Returns an error for each job that failed alone; raises where all of them failed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Batching:
+    """How many waiting jobs one worker takes at once.
+
+    Attributes:
+        max_patches: Their sum of patches; a single larger job goes alone.
+        max_wait: Seconds to wait for more where `more_coming` says that some are close.
+        more_coming: Jobs are on their way to this stage.
+    """
+
+    max_patches: int
+    max_wait: float
+    more_coming: Callable[[], bool]
+
+
+class Stage:
+    """See the module.
+
+    Args:
+        name: In metrics, logs and replies.
+        work: See `Work`.
+        workers: Batches at one moment.
+        capacity: Jobs that may wait.
+        metrics: Of this stage.
+        batching: None: one job a batch.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        work: Work,
+        *,
+        workers: int,
+        capacity: int,
+        metrics: StageMetrics,
+        batching: Batching | None = None,
+    ) -> None:
+        self.name = name
+        self.workers = workers
+        self.capacity = capacity
+        self.running = 0
+        self._work = work
+        self._batching = batching
+        self._metrics = metrics
+        self._queue: asyncio.Queue[tuple[Job, float]] = asyncio.Queue(capacity)
+        self._carried: tuple[Job, float] | None = None  # taken from the queue, but over the last batch's budget
+        self._tasks: list[asyncio.Task[None]] = []
+        self._next: Callable[[Job], Awaitable[None]] | None = None
+        metrics.watch(lambda: self.waiting, workers)
+
+    def start(self, then: Callable[[Job], Awaitable[None]] | None) -> None:
+        """Start the workers; each finished job is handed to `then`."""
+        self._next = then
+        self._tasks = [asyncio.create_task(self._serve(), name=f"{self.name}-{n}") for n in range(self.workers)]
+
+    async def stop(self) -> None:
+        """End the workers; what waits stays unanswered, so drain first."""
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    @property
+    def pending(self) -> int:
+        """Jobs that wait here or are being worked on."""
+        return self.waiting + self.running
+
+    @property
+    def waiting(self) -> int:
+        """Jobs that wait here."""
+        return self._queue.qsize() + (self._carried is not None)
+
+    async def put(self, job: Job) -> None:
+        """Queue `job`; waits while the queue is full."""
+        await self._queue.put((job, time.monotonic()))
+
+    async def _take(self) -> list[tuple[Job, float]]:
+        """The oldest job, and behind it, in order, what fits the same batch."""
+        first, self._carried = self._carried, None
+        batch = [first or await self._queue.get()]
+        if self._batching is None:
+            return batch
+        patches = batch[0][0].patches
+        until = batch[0][1] + self._batching.max_wait
+        while patches < self._batching.max_patches:
+            following = await self._following(self._batching, until)
+            if following is None:
+                break
+            patches += following[0].patches
+            if patches > self._batching.max_patches:
+                self._carried = following
+                break
+            batch.append(following)
+        return batch
+
+    async def _following(self, batching: Batching, until: float) -> tuple[Job, float] | None:
+        """The next waiting job; a lone job on an idle encoder does not wait for one, as nothing is on its way."""
+        if not self._queue.empty():
+            return self._queue.get_nowait()
+        left = until - time.monotonic()
+        if left <= 0 or not batching.more_coming():
+            return None
+        try:
+            return await asyncio.wait_for(self._queue.get(), left)
+        except TimeoutError:
+            return None
+
+    async def _serve(self) -> None:
+        while True:
+            batch = await self._take()
+            now = time.monotonic()
+            jobs = []
+            for job, queued in batch:
+                self._metrics.wait.observe(now - queued)
+                if job.wanted(now):
+                    jobs.append(job)
+                else:
+                    job.finish(Outcome(None, job.unwanted_error()))
+            if jobs:
+                self.running += len(jobs)
+                try:
+                    await self._run(jobs, dict(batch))
+                finally:
+                    self.running -= len(jobs)
+
+    async def _run(self, jobs: list[Job], queued: dict[Job, float]) -> None:
+        started = time.monotonic()
+        self._metrics.started()
+        errors: Sequence[ItemError | None]
+        try:
+            errors = await self._work(jobs)
+        except ItemError as error:
+            errors = [error] * len(jobs)
+        except Exception as error:
+            log.exception("stage failed", stage=self.name, requests=[job.request for job in jobs])
+            errors = [Internal(f"{type(error).__name__} in stage {self.name}: see the encoder's log")] * len(jobs)
+        finally:
+            ended = time.monotonic()
+            self._metrics.finished(ended - started, len(jobs), sum(job.patches for job in jobs))
+        for job, error in zip(jobs, errors, strict=True):
+            job.stage_seconds[self.name] = ended - queued[job]
+            if error is not None:
+                job.finish(Outcome(None, error))
+            elif self._next is not None and not job.outcome.done():
+                await self._next(job)

@@ -1,0 +1,80 @@
+"""Second stage: hash the bytes, read the header, know the cost, and check every limit before memory is spent."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from fleet_client.protocol import Modality, Sampling
+from fleet_encoder.admission import Admission
+from fleet_encoder.cache import content_key
+from fleet_encoder.errors import ItemError
+from fleet_encoder.families.base import AudioInfo, Family, ImageInfo, MediaInfo, VideoInfo
+from fleet_encoder.job import Job
+from fleet_encoder.limits import MediaLimits
+from fleet_encoder.media.audio import probe_audio
+from fleet_encoder.media.image import probe_image
+from fleet_encoder.media.video import probe_video
+from fleet_encoder.workers import CpuWorkers
+
+BYTES_A_PIXEL = 3
+BYTES_A_SAMPLE = 4
+
+
+class Inspect:
+    """Fills in key, header, sampled frames and true cost. Jobs that are answered from the cache end here."""
+
+    def __init__(
+        self,
+        family: Family,
+        fingerprint: str,
+        limits: MediaLimits,
+        admission: Admission,
+        workers: CpuWorkers,
+    ) -> None:
+        self._family = family
+        self._fingerprint = fingerprint
+        self._limits = limits
+        self._admission = admission
+        self._workers = workers
+
+    async def __call__(self, jobs: list[Job]) -> Sequence[ItemError | None]:
+        """Read the header in a worker thread, then correct what the job was admitted for."""
+        (job,) = jobs
+        key, info, indices, patches = await self._workers.run(
+            job.modality, 1, self._read, job.source.data, job.modality, job.sampling
+        )
+        job.key, job.info, job.frame_indices = key, info, indices
+        job.decoded_bytes = decoded_bytes(info, len(indices), self._family.audio_rate)
+        self._admission.correct(job.ticket, patches=patches)
+        return [None]
+
+    def _read(
+        self, data: Any, modality: Modality, sampling: Sampling | None
+    ) -> tuple[bytes, MediaInfo, list[int], int]:
+        """In a worker thread: nothing here allocates more than the header needs."""
+        key = content_key(self._fingerprint, modality, sampling, data)
+        info: MediaInfo
+        indices: list[int] = []
+        if modality == "image":
+            info = probe_image(data)
+            self._limits.check_pixels(info.width, info.height)
+        elif modality == "video":
+            info = probe_video(data)
+            self._limits.check_pixels(info.width, info.height)
+            self._limits.check_seconds(info.duration)
+            indices = self._family.sample(info, sampling)
+            self._limits.check_frames(len(indices))
+        else:
+            info = probe_audio(data)
+            self._limits.check_seconds(info.duration)
+        return key, info, indices, self._family.patches(info, max(1, len(indices)))
+
+
+def decoded_bytes(info: MediaInfo, frames: int, audio_rate: int) -> int:
+    """Memory that the decoded media will take."""
+    match info:
+        case ImageInfo():
+            return info.width * info.height * BYTES_A_PIXEL
+        case VideoInfo():
+            return info.width * info.height * BYTES_A_PIXEL * frames
+        case AudioInfo():
+            return int(info.duration * audio_rate) * BYTES_A_SAMPLE

@@ -1,0 +1,37 @@
+"""Fourth stage: the model's own preparation, on the runner's device where that is a GPU."""
+
+from collections.abc import Sequence
+
+import torch
+
+from fleet_encoder.admission import Admission
+from fleet_encoder.errors import ItemError
+from fleet_encoder.families.base import Family
+from fleet_encoder.job import Job
+from fleet_encoder.workers import CpuWorkers
+
+
+class Preprocess:
+    """Pixels or samples -> features. Gives the decoded media's memory back."""
+
+    def __init__(
+        self, family: Family, workers: CpuWorkers, admission: Admission, *, intra_op_threads: int, device: torch.device
+    ) -> None:
+        self._family = family
+        self._workers = workers
+        self._admission = admission
+        self._weight = intra_op_threads
+        self._device = device
+
+    async def __call__(self, jobs: list[Job]) -> Sequence[ItemError | None]:
+        """Fill in `features`."""
+        (job,) = jobs
+        assert job.media is not None
+        job.features = await self._workers.run(
+            job.modality, self._weight, self._family.preprocess, job.media, self._device
+        )
+        job.media = None
+        if job.give_back is not None:
+            job.give_back()
+        self._admission.correct(job.ticket, patches=job.features.patches, size=0)
+        return [None]
