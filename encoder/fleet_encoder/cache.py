@@ -22,8 +22,8 @@ class Embedding:
     meta: Meta
 
     @property
-    def bytes(self) -> int:
-        """Of the rows, and a guess for the metadata."""
+    def size(self) -> int:
+        """Bytes of the rows, and a guess for the metadata."""
         return self.rows.numel() * self.rows.element_size() + 512
 
 
@@ -48,11 +48,11 @@ class EmbeddingCache:
     def __init__(self, capacity: int) -> None:
         self.capacity = capacity
         self.hits = self.misses = 0
-        self._entries: LRUCache[bytes, Embedding] = LRUCache(capacity, getsizeof=lambda each: each.bytes)
+        self._entries: LRUCache[bytes, Embedding] = LRUCache(capacity, getsizeof=lambda each: each.size)
 
     @property
-    def bytes(self) -> int:
-        """Held now."""
+    def size(self) -> int:
+        """Bytes held now."""
         return int(self._entries.currsize)
 
     def __len__(self) -> int:
@@ -69,5 +69,5 @@ class EmbeddingCache:
 
     def put(self, key: bytes, embedding: Embedding) -> None:
         """Keep `embedding` where it fits. Its rows must own their storage: a view would keep its whole batch alive."""
-        if embedding.bytes <= self.capacity:
+        if embedding.size <= self.capacity:
             self._entries[key] = embedding

@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+from functools import partial
 from typing import TYPE_CHECKING
 
 from fleet_encoder import __version__
@@ -59,11 +60,11 @@ class Housekeeping:
         metrics.pending_patches.set_function(lambda: service.admission.patches)
         metrics.pending_bytes.set_function(lambda: service.admission.bytes)
         metrics.pending_items.set_function(lambda: service.admission.items)
-        metrics.cache_bytes.set_function(lambda: service.cache.bytes)
+        metrics.cache_bytes.set_function(lambda: service.cache.size)
         metrics.cache_entries.set_function(lambda: len(service.cache))
         metrics.cpu_held.set_function(lambda: service.slots.held)
         for flow in FLOWS:
-            metrics.cpu_waiting.labels(flow).set_function(lambda flow=flow: service.slots.waiting_in(flow))
+            metrics.cpu_waiting.labels(flow).set_function(partial(service.slots.waiting_in, flow))
 
     def loaded(self, count: int, seconds: float) -> None:
         """The weights were read."""

@@ -8,7 +8,7 @@ import click
 _F = TypeVar("_F", bound=Callable[..., Any])
 
 
-class CommaList(click.ParamType):
+class CommaList(click.ParamType[tuple[str, ...]]):
     """`a,b,c`, blanks ignored."""
 
     name = "a,b,..."

@@ -160,9 +160,9 @@ class Stage:
         finally:
             ended = time.monotonic()
             self._metrics.finished(ended - started, len(jobs), sum(job.patches for job in jobs))
-        for job, error in zip(jobs, errors, strict=True):
+        for job, failed in zip(jobs, errors, strict=True):
             job.stage_seconds[self.name] = ended - queued[job]
-            if error is not None:
-                job.finish(Outcome(None, error))
+            if failed is not None:
+                job.finish(Outcome(None, failed))
             elif self._next is not None and not job.outcome.done():
                 await self._next(job)

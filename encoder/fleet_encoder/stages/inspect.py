@@ -52,21 +52,20 @@ class Inspect:
     ) -> tuple[bytes, MediaInfo, list[int], int]:
         """In a worker thread: nothing here allocates more than the header needs."""
         key = content_key(self._fingerprint, modality, sampling, data)
-        info: MediaInfo
-        indices: list[int] = []
         if modality == "image":
-            info = probe_image(data)
-            self._limits.check_pixels(info.width, info.height)
-        elif modality == "video":
-            info = probe_video(data)
-            self._limits.check_pixels(info.width, info.height)
-            self._limits.check_seconds(info.duration)
-            indices = self._family.sample(info, sampling)
-            self._limits.check_frames(len(indices))
-        else:
-            info = probe_audio(data)
-            self._limits.check_seconds(info.duration)
-        return key, info, indices, self._family.patches(info, max(1, len(indices)))
+            image = probe_image(data)
+            self._limits.check_pixels(image.width, image.height)
+            return key, image, [], self._family.patches(image)
+        if modality == "audio":
+            audio = probe_audio(data)
+            self._limits.check_seconds(audio.duration)
+            return key, audio, [], self._family.patches(audio)
+        video = probe_video(data)
+        self._limits.check_pixels(video.width, video.height)
+        self._limits.check_seconds(video.duration)
+        indices = self._family.sample(video, sampling)
+        self._limits.check_frames(len(indices))
+        return key, video, indices, self._family.patches(video, len(indices))
 
 
 def decoded_bytes(info: MediaInfo, frames: int, audio_rate: int) -> int:

@@ -74,7 +74,7 @@ class NativeWire:
         except zmq.ZMQError:
             self._context.destroy(0)
             raise
-        self.endpoint = socket.getsockopt(zmq.LAST_ENDPOINT).rstrip(b"\0").decode()
+        self.endpoint = str(socket.get_string(zmq.LAST_ENDPOINT)).rstrip("\0")
         self._outbox = Outbox(socket, self._client_gone)
         self._tasks: list[asyncio.Task[None]] = []
 
@@ -186,7 +186,7 @@ class NativeWire:
             stage_ms=_milliseconds(job.stage_seconds),
             pending_patches=self._pipeline.admission.patches,
         )
-        payload = memoryview(rows.flatten().view(torch.uint8).numpy())
+        payload = rows.flatten().view(torch.uint8).numpy().data
         if self._outbox.send(peer, [protocol.pack(header), payload]):
             self._metrics.sent_bytes.inc(len(payload))
 

@@ -76,6 +76,7 @@ class Outbox:
     def _try(self, peer: bytes, frames: Frames) -> bool | None:
         """True: handed over. False: no such client. None: no room."""
         future = self._socket.send_multipart([peer, *frames], flags=zmq.DONTWAIT, copy=False)
+        assert isinstance(future, asyncio.Future)  # with DONTWAIT it is done already
         error = future.exception()
         if error is None:
             return True
