@@ -47,7 +47,16 @@ def speech() -> Path:
 def make_model(family: str, directory: Path) -> Path:
     """A small random model, by the command that users have."""
     subprocess.run(
-        [sys.executable, "-c", "from fleet_cli.main import main; main()", "model", "new", "--family", family, directory],
+        [
+            sys.executable,
+            "-c",
+            "from fleet_cli.main import main; main()",
+            "model",
+            "new",
+            "--family",
+            family,
+            directory,
+        ],
         check=True,
         capture_output=True,
     )

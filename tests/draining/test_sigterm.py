@@ -4,10 +4,10 @@ import signal
 from pathlib import Path
 
 import pytest
-from conftest import StartEncoder
-from peer import Peer, unique_jpeg
 
+from conftest import StartEncoder
 from fleet_client.protocol import Load, Status
+from peer import Peer, unique_jpeg
 
 
 def wait_for_drain(peer: Peer) -> None:
@@ -37,9 +37,7 @@ def test_what_is_here_is_finished_and_what_comes_is_refused(
     assert "drained" in encoder.log
 
 
-def test_work_over_the_drain_time_is_sent_elsewhere(
-    start_encoder: StartEncoder, qwen2_5_vl: Path, clips: Path
-) -> None:
+def test_work_over_the_drain_time_is_sent_elsewhere(start_encoder: StartEncoder, qwen2_5_vl: Path, clips: Path) -> None:
     encoder = start_encoder(qwen2_5_vl, "--cpus", "1", "--drain-seconds", "0").wait_until_ready()
     with Peer(encoder.endpoint) as peer:
         count = peer.encode([("video", clips / "bigbuckbunny.mp4"), ("video", clips / "bikes.mp4")])

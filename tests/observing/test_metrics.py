@@ -5,9 +5,8 @@ import subprocess
 from pathlib import Path
 
 from conftest import EncoderProcess
-from peer import Peer, unique_jpeg
-
 from fleet_encoder.metrics import Metrics
+from peer import Peer, unique_jpeg
 
 DOCS = Path(__file__).parents[2] / "docs" / "metrics.md"
 

@@ -6,15 +6,15 @@ from pathlib import Path
 import msgspec
 import pytest
 import zmq
-from conftest import EncoderProcess
-from peer import Peer
 
+from conftest import EncoderProcess
 from fleet_client import protocol
 from fleet_client.protocol import Encode, Item, Result, Sampling, Status
+from peer import Peer
 
 
 @pytest.fixture
-def peer(vision_encoder: EncoderProcess):  # noqa: ANN201
+def peer(vision_encoder: EncoderProcess):
     with Peer(vision_encoder.endpoint) as each:
         yield each
 
@@ -41,9 +41,7 @@ def still_serves(encoder: EncoderProcess, photos: Path) -> None:
     ],
     ids=["empty", "zero", "text", "pickle", "no-id", "tag", "extra", "types", "deep", "random", "long"],
 )
-def test_a_header_that_is_no_message(
-    peer: Peer, vision_encoder: EncoderProcess, photos: Path, header: bytes
-) -> None:
+def test_a_header_that_is_no_message(peer: Peer, vision_encoder: EncoderProcess, photos: Path, header: bytes) -> None:
     peer.socket.send_multipart([header, b"frame"])
     result, _ = peer.result()
     assert (result.status, result.index) == (Status.INVALID, -1)
@@ -85,9 +83,7 @@ def test_a_request_out_of_bounds(peer: Peer, request_: Encode, status: Status, t
     ],
 )
 def test_an_item_out_of_bounds_leaves_its_neighbour_alone(peer: Peer, photos: Path, item: Item, text: str) -> None:
-    peer.send(
-        Encode(id="two", items=[item, Item(modality="image", frame=0)]), (photos / "coffee.png").read_bytes()
-    )
+    peer.send(Encode(id="two", items=[item, Item(modality="image", frame=0)]), (photos / "coffee.png").read_bytes())
     answers = peer.results(2)
     bad, good = answers["two", 0][0], answers["two", 1][0]
     assert bad.status is Status.INVALID

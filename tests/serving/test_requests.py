@@ -4,15 +4,15 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import EncoderProcess
-from peer import Peer, unique_jpeg
 
+from conftest import EncoderProcess
 from fleet_client import protocol
 from fleet_client.protocol import Cancel, Encode, Item, Sampling, Status
+from peer import Peer, unique_jpeg
 
 
 @pytest.fixture
-def peer(vision_encoder: EncoderProcess):  # noqa: ANN201
+def peer(vision_encoder: EncoderProcess):
     with Peer(vision_encoder.endpoint) as each:
         yield each
 
@@ -67,9 +67,7 @@ def test_the_same_photo_again_comes_from_the_cache(peer: Peer, photos: Path) -> 
     assert "forward" not in (second.stage_ms or {})
 
 
-def test_identical_items_in_flight_are_computed_once(
-    peer: Peer, vision_encoder: EncoderProcess, photos: Path
-) -> None:
+def test_identical_items_in_flight_are_computed_once(peer: Peer, vision_encoder: EncoderProcess, photos: Path) -> None:
     photo = unique_jpeg(photos / "rocket.jpg", 4712)
     before = vision_encoder.metric("encoder_computed_patches_total")
     answers = peer.ask([("image", photo)] * 6)
@@ -80,7 +78,9 @@ def test_identical_items_in_flight_are_computed_once(
 
 def test_a_bad_item_fails_alone(peer: Peer, photos: Path) -> None:
     good = photos / "coffee.png"
-    answers = peer.ask([("image", good), ("image", b"not an image"), ("image", good.read_bytes()[:5000]), ("image", good)])
+    answers = peer.ask(
+        [("image", good), ("image", b"not an image"), ("image", good.read_bytes()[:5000]), ("image", good)]
+    )
     assert [answers[index][0].status for index in range(4)] == [
         Status.OK, Status.INVALID, Status.INVALID, Status.OK,
     ]  # fmt: skip
