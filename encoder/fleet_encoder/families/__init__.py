@@ -1,0 +1,31 @@
+"""The model families that are served. A new one is a file here and a name in `FAMILIES`."""
+
+from pathlib import Path
+
+from fleet_encoder.errors import Invalid
+from fleet_encoder.families.base import Family
+from fleet_encoder.families.model_files import read_config
+from fleet_encoder.families.qwen2_5_vl import Qwen25VL
+from fleet_encoder.families.qwen2_audio import Qwen2Audio
+from fleet_encoder.families.qwen2_vl import Qwen2VL
+
+FAMILIES: dict[str, type[Family]] = {
+    Qwen2VL.name: Qwen2VL,
+    Qwen25VL.name: Qwen25VL,
+    Qwen2Audio.name: Qwen2Audio,
+}
+"""Name -> family, as in `encoderfleet model new --family NAME`."""
+
+
+def family_for(directory: Path) -> type[Family]:
+    """The family that serves the model in `directory`, by `architectures[0]` of its config.json.
+
+    Raises:
+        Invalid: There is no config.json, or nothing here serves that architecture; lists what is served.
+    """
+    architectures = read_config(directory).get("architectures") or ["none"]
+    for family in FAMILIES.values():
+        if architectures[0] in family.architectures:
+            return family
+    served = ", ".join(name for family in FAMILIES.values() for name in sorted(family.architectures))
+    raise Invalid(f"{directory}: architecture {architectures[0]} in config.json is not served; served are {served}")

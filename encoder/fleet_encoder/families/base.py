@@ -12,6 +12,7 @@ import numpy as np
 import torch
 
 from fleet_client.protocol import Meta, Modality, Sampling
+from fleet_encoder.runner.weights import Loaded
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,8 +162,12 @@ class Family(Protocol):
         """
         ...
 
-    def load(self, directory: Path, device: torch.device, dtype: torch.dtype) -> torch.nn.Module:
-        """The tower in eval mode; reads the vision or audio tensors only."""
+    def load(self, directory: Path, device: torch.device, dtype: torch.dtype) -> tuple[torch.nn.Module, Loaded]:
+        """The tower in eval mode, and what was read for it: the vision or audio tensors only.
+
+        Raises:
+            Invalid: The checkpoint is not what config.json says; names the file.
+        """
         ...
 
     def encode(self, tower: torch.nn.Module, batch: list[Features]) -> list[torch.Tensor]:

@@ -1,0 +1,183 @@
+"""What Qwen2-VL and Qwen2.5-VL have in common: all but the tower's class and its windows."""
+
+import copy
+import dataclasses
+import math
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+import torch
+from torch import nn
+from transformers.vision_utils import get_vision_cu_seqlens, get_vision_position_ids
+
+from fleet_client.protocol import Meta, Modality, Sampling
+from fleet_encoder.errors import Incompatible
+from fleet_encoder.families import model_files
+from fleet_encoder.families.base import (
+    Audio,
+    AudioInfo,
+    Features,
+    Image,
+    ImageInfo,
+    Media,
+    MediaInfo,
+    Video,
+    VideoInfo,
+)
+from fleet_encoder.families.passes import Piece, passes
+from fleet_encoder.families.qwen_patches import patch_rows
+from fleet_encoder.families.qwen_rules import read_rules
+from fleet_encoder.families.qwen_tower import VisionTower
+from fleet_encoder.runner import attention, weights
+
+PASS_PATCHES = 32_768
+"""Patches in one forward pass at most: what lies over it is computed in parts, cut between grid steps."""
+
+_NO_AUDIO = "this model encodes images and video, not audio: send audio to an audio model's pool"
+
+
+class QwenVision:
+    """Base of the Qwen vision families; implements the `Family` protocol but for `name`, `architectures`, `create`."""
+
+    modalities: ClassVar[frozenset[Modality]] = frozenset({"image", "video"})
+    config_class: ClassVar[type[Any]]
+    tower_class: ClassVar[type[Any]]
+    tells_seconds: ClassVar[bool] = False
+    """Whether the language model wants to know the seconds of a grid step."""
+
+    def __init__(self, directory: Path) -> None:
+        raw = model_files.read_config(directory)
+        self.vision = model_files.from_directory(self.config_class, directory).vision_config
+        self.rules = read_rules(directory, self.vision)
+        self.audio_rate = 0
+        self.dim = self.width(self.vision)
+        self.video_decode_threads = model_files.decode_threads(raw)
+        self.settings: dict[str, Any] = {"vision": raw.get("vision_config"), "rules": dataclasses.asdict(self.rules)}
+
+    @staticmethod
+    def width(vision: Any) -> int:
+        """Width of an embedding row, from the vision config."""
+        raise NotImplementedError
+
+    def layout(self, grids: torch.Tensor) -> dict[str, Any]:
+        """Index tensors of a pass over `grids` `[items, 3]`, on the CPU."""
+        bounds = get_vision_cu_seqlens(grids)
+        return {
+            "position_ids": get_vision_position_ids(grids, self.vision.spatial_merge_size),
+            "cu_seqlens": bounds,
+            "max_seqlen": attention.longest(bounds),
+        }
+
+    def sample(self, info: VideoInfo, sampling: Sampling | None) -> list[int]:
+        """Frame numbers to decode, in order, each below `info.frames`, at least one."""
+        return self.rules.frames.numbers(info.frames, info.fps, sampling)
+
+    def patches(self, info: MediaInfo, frames: int = 1) -> int:
+        """Patches that the item will cost; `frames` sampled frames for video."""
+        if isinstance(info, AudioInfo):
+            raise Incompatible(_NO_AUDIO)
+        if isinstance(info, ImageInfo):
+            return math.prod(self.rules.image_sizes.grid(info.width, info.height))
+        return math.prod(self.rules.video_sizes.grid(info.width, info.height, frames))
+
+    def preprocess(self, media: Media, device: torch.device) -> Features:
+        """Resize and cut into uint8 patches."""
+        if isinstance(media, Audio):
+            raise Incompatible(_NO_AUDIO)
+        if isinstance(media, Video):
+            return self._video(media, device)
+        # torch warns of arrays that it could write to and must not.
+        pixels = media.pixels if media.pixels.flags.writeable else media.pixels.copy()
+        rows, grid = patch_rows(torch.from_numpy(pixels)[None], self.rules.image_sizes, device)
+        meta = Meta(
+            tokens=self._tokens(grid),
+            patches=len(rows),
+            grid=grid,
+            original_size=(media.info.width, media.info.height),
+        )
+        return Features("image", rows, len(rows), meta)
+
+    def _video(self, media: Video, device: torch.device) -> Features:
+        info = media.info
+        rows, grid = patch_rows(media.frames, self.rules.video_sizes, device)
+        fps = len(media.frames) / info.frames * info.fps
+        meta = Meta(
+            tokens=self._tokens(grid),
+            patches=len(rows),
+            grid=grid,
+            original_size=(info.width, info.height),
+            fps=fps,
+            source_fps=info.fps,
+            frame_indices=media.indices,
+            timestamps=[index / info.fps for index in media.indices],
+            pts=media.pts,
+            second_per_grid=self.rules.video_sizes.temporal / fps if self.tells_seconds else None,
+            duration=info.duration,
+            decoder=media.decoder,
+        )
+        return Features("video", rows, len(rows), meta)
+
+    def _tokens(self, grid: tuple[int, int, int]) -> int:
+        return math.prod(grid) // self.rules.image_sizes.merge**2
+
+    def load(self, directory: Path, device: torch.device, dtype: torch.dtype) -> tuple[nn.Module, weights.Loaded]:
+        """The tower in eval mode, and what was read for it."""
+        vision = copy.deepcopy(self.vision)
+        with torch.device("meta"):
+            tower = self.tower_class(vision)
+        # Computed, not stored: made anew off the meta device.
+        tower.rotary_pos_emb = type(tower.rotary_pos_emb)(vision).to(device)
+        loaded = weights.load(tower, directory, {"": ("visual.", "model.visual.")}, device, dtype)
+        vision._attn_implementation = attention.choose(device, dtype)
+        return VisionTower(tower, self.rules.image_affine, self.rules.video_affine).eval(), loaded
+
+    def encode(self, tower: nn.Module, batch: list[Features]) -> list[torch.Tensor]:
+        """One forward over images and videos of several requests, in passes where they are too many for one."""
+        assert isinstance(tower, VisionTower)
+        steps = [(t, h * w) for t, h, w in map(_grid, batch)]
+        parts: list[list[torch.Tensor]] = [[] for _ in batch]
+        for plan in passes(steps, PASS_PATCHES):
+            pieces = sorted(plan, key=lambda piece: batch[piece.item].modality)  # images first
+            for piece, tokens in zip(pieces, self._forward(tower, batch, pieces), strict=True):
+                parts[piece.item].append(tokens)
+        return [part[0] if len(part) == 1 else torch.cat(part) for part in parts]
+
+    def _forward(self, tower: VisionTower, batch: list[Features], pieces: list[Piece]) -> tuple[torch.Tensor, ...]:
+        rows: dict[str, list[torch.Tensor]] = {"image": [], "video": []}
+        grids = []
+        for piece in pieces:
+            item = batch[piece.item]
+            _, h, w = _grid(item)
+            grids.append((piece.stop - piece.start, h, w))
+            part = item.tensor[piece.start * h * w : piece.stop * h * w]
+            rows[item.modality].append(part.to(tower.device, non_blocking=True))
+        table = torch.tensor(grids)
+        layout = {
+            key: value.to(tower.device, non_blocking=True) if isinstance(value, torch.Tensor) else value
+            for key, value in self.layout(table).items()
+        }
+        tokens = tower(_joined(rows["image"]), _joined(rows["video"]), table, layout)
+        return torch.split(tokens, [self._tokens(grid) for grid in grids])
+
+    def example(self, modality: Modality) -> Media:
+        """A grey image, or a clip of four grey frames in two seconds."""
+        side = 8 * self.rules.image_sizes.patch * self.rules.image_sizes.merge
+        frame = np.full((side, side, 3), 128, np.uint8)
+        if modality == "image":
+            return Image(frame, ImageInfo(side, side, "raw"))
+        if modality == "video":
+            info = VideoInfo(4, 2.0, 2.0, side, side, "raw")
+            return Video(torch.from_numpy(np.stack([frame] * 4)), [0, 1, 2, 3], [0.0, 0.5, 1.0, 1.5], info, "none")
+        raise Incompatible(f"this model has no {modality}")
+
+
+def _grid(item: Features) -> tuple[int, int, int]:
+    assert item.meta.grid is not None
+    return item.meta.grid
+
+
+def _joined(rows: list[torch.Tensor]) -> torch.Tensor | None:
+    if not rows:
+        return None
+    return rows[0] if len(rows) == 1 else torch.cat(rows)

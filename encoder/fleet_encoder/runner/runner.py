@@ -1,0 +1,81 @@
+"""A family's tower on a device: loads it, warms it up, and runs batches through it."""
+
+import hashlib
+import json
+from pathlib import Path
+
+import torch
+from torch import nn
+
+from fleet_encoder.families.base import Family, Features
+from fleet_encoder.runner.weights import Loaded
+
+
+class Runner:
+    """Not for several threads at a time: one forward pass is what a device does.
+
+    Args:
+        directory: Of the model.
+        family: Made from the same directory.
+        device: Where the tower runs.
+        dtype: Of its weights and of the embeddings.
+    """
+
+    def __init__(self, directory: Path, family: Family, device: torch.device, dtype: torch.dtype) -> None:
+        self.directory = directory
+        self.family = family
+        self.device = device
+        self.dtype = dtype
+        self._tower: nn.Module | None = None
+        self._fingerprint: str | None = None
+
+    @property
+    def fingerprint(self) -> str:
+        """SHA-256 over weights, settings and dtype: embeddings of equal fingerprints are equal. Known once loaded."""
+        if self._fingerprint is None:
+            raise RuntimeError("the fingerprint covers the weights: call load() first")
+        return self._fingerprint
+
+    def load(self) -> Loaded:
+        """Read the tower's tensors onto the device.
+
+        Raises:
+            Invalid: The checkpoint is not what config.json says; names the file.
+        """
+        self._tower, loaded = self.family.load(self.directory, self.device, self.dtype)
+        identity = {
+            "family": self.family.name,
+            "weights": loaded.digest,
+            "settings": self.family.settings,
+            "dtype": str(self.dtype),
+        }
+        self._fingerprint = hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()
+        return loaded
+
+    def warm_up(self) -> None:
+        """Run small made-up media through preprocessing and tower, so that no caller waits for first-use costs."""
+        device = self.device if self.device.type == "cuda" else torch.device("cpu")
+        examples = [self.family.example(modality) for modality in sorted(self.family.modalities)]
+        batch = [self.family.preprocess(example, device) for example in examples]
+        for items in (*([item] for item in batch), batch):
+            self.encode(items)
+
+    @torch.inference_mode()
+    def encode(self, batch: list[Features]) -> list[torch.Tensor]:
+        """One forward pass over items of several requests.
+
+        Returns:
+            One contiguous `[tokens, dim]` tensor an item, on the CPU. They share memory: whoever keeps one for long
+            keeps the batch, unless it clones.
+        """
+        if self._tower is None:
+            raise RuntimeError("no weights: call load() first")
+        embeddings = self.family.encode(self._tower, batch)
+        if self.device.type != "cuda":
+            return [embedding.contiguous() for embedding in embeddings]
+        counts = [len(embedding) for embedding in embeddings]
+        joined = embeddings[0] if len(embeddings) == 1 else torch.cat(embeddings)
+        host = torch.empty(joined.shape, dtype=joined.dtype, pin_memory=True)
+        host.copy_(joined, non_blocking=True)
+        torch.cuda.current_stream(self.device).synchronize()
+        return list(host.split(counts))
