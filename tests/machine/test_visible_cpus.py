@@ -5,8 +5,8 @@ from collections.abc import Callable
 from fractions import Fraction
 from pathlib import Path
 
+import layouts
 import pytest
-from tests.machine import layouts
 
 from fleet_machine import Throttling, throttling, visible_cpus
 from fleet_machine.cpus import weigh
