@@ -1,0 +1,102 @@
+"""Which ports of 127.0.0.1 the replicas listen on."""
+
+import socket
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from fleet_operator.local.claims import Claims
+
+HOST = "127.0.0.1"
+FIRST_PORT = 5570
+LAST_PORT = 65535
+EPHEMERAL = 32768
+"""Automatic ports stay below: the kernel gives higher ones to anybody's outgoing connections, also between a
+replica's crash and its restart."""
+
+
+class PortBusyError(Exception):
+    """A port that the pool needs is taken; the message says which and what to do."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ports:
+    """The two ports of one replica: the ZMQ wire, and HTTP for metrics and probes."""
+
+    wire: int
+    http: int
+
+    @property
+    def endpoint(self) -> str:
+        """What a client connects to."""
+        return f"tcp://{HOST}:{self.wire}"
+
+    @property
+    def http_address(self) -> str:
+        """Host and port of /metrics, /healthz and /readyz."""
+        return f"{HOST}:{self.http}"
+
+
+def pairs(first: int) -> Iterator[Ports]:
+    """The ports of replica 0, 1, ... counted from `first`: two each."""
+    for wire in range(first, LAST_PORT, 2):
+        yield Ports(wire, wire + 1)
+
+
+def choose(replicas: int, first: int | None, claims: Claims) -> list[Ports]:
+    """Claim two ports for each replica.
+
+    Args:
+        replicas: How many pairs.
+        first: Replica i gets `first` + 2i and `first` + 2i + 1; None takes the first free pairs from 5570 on.
+        claims: Where they are held.
+
+    Raises:
+        PortBusyError: One of the range is taken, or the range ends before the replicas do.
+    """
+    if first is not None:
+        return _exactly(replicas, first, claims)
+    chosen: list[Ports] = []
+    for ports in pairs(FIRST_PORT):
+        if len(chosen) == replicas:
+            return chosen
+        if ports.http >= EPHEMERAL:
+            break
+        if _take(ports.wire, claims):
+            if _take(ports.http, claims):
+                chosen.append(ports)
+            else:
+                claims.give_back("port", ports.wire)
+    raise PortBusyError(f"no {2 * replicas} free ports on {HOST} between {FIRST_PORT} and {EPHEMERAL}")
+
+
+def _exactly(replicas: int, first: int, claims: Claims) -> list[Ports]:
+    last = first + 2 * replicas - 1
+    if last > LAST_PORT:
+        raise PortBusyError(
+            f"{replicas} replicas need ports {first} to {last}, and {LAST_PORT} is the last: lower --port"
+        )
+    chosen = [ports for ports, _ in zip(pairs(first), range(replicas), strict=False)]
+    for ports in chosen:
+        for port in (ports.wire, ports.http):
+            if not _take(port, claims):
+                raise PortBusyError(
+                    f"port {port} on {HOST} is busy, and {replicas} replicas need {first} to {last}: stop what "
+                    "listens there, give another first port with --port, or leave --port out"
+                )
+    return chosen
+
+
+def _take(port: int, claims: Claims) -> bool:
+    return is_free(port) and claims.take("port", port)
+
+
+def is_free(port: int) -> bool:
+    """Whether a server could listen on `port` of 127.0.0.1 now."""
+    with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # as servers do: old connections do not block
+        try:
+            probe.bind((HOST, port))
+            probe.listen(1)
+        except OSError:
+            return False
+    return True

@@ -1,0 +1,71 @@
+"""A small program that keeps an encoder's contract with its supervisor: ports, /readyz, SIGTERM, exit codes.
+
+What it does beside that is told by arguments: how long it starts and drains, whether it hears SIGTERM, how it ends.
+"""
+
+import argparse
+import os
+import signal
+import socket
+import sys
+import threading
+import time
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+
+def listening_socket(port: int) -> socket.socket:
+    wire = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+    wire.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    wire.bind(("127.0.0.1", port))
+    wire.listen()
+    return wire
+
+
+class Probes(BaseHTTPRequestHandler):
+    ready = False
+
+    def do_GET(self) -> None:
+        body = b"ready" if Probes.ready else b"warming up"
+        self.send_response(200 if Probes.ready else 503)
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, format: str, *args: object) -> None:
+        return
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--startup", type=float, default=0.0)
+    parser.add_argument("--drain", type=float, default=0.0)
+    parser.add_argument("--exit", type=int, help="say a line and end with this code at once")
+    parser.add_argument("--exit-unless", help="with --exit: only while this file is missing; makes it")
+    parser.add_argument("--deaf", action="store_true", help="ignore SIGTERM")
+    options = parser.parse_args()
+    replica = os.environ["ENCODERFLEET_REPLICA"]
+
+    if options.exit is not None and not (options.exit_unless and os.path.exists(options.exit_unless)):
+        if options.exit_unless:
+            open(options.exit_unless, "w").close()
+        print(f"setting {replica} is wrong", file=sys.stderr)
+        sys.exit(options.exit)
+
+    stop = threading.Event()
+    signal.signal(signal.SIGTERM, signal.SIG_IGN if options.deaf else lambda *_: stop.set())
+    wire = listening_socket(int(os.environ["ENCODERFLEET_BIND"].rpartition(":")[2]))
+    server = ThreadingHTTPServer(("127.0.0.1", int(os.environ["ENCODERFLEET_HTTP"].rpartition(":")[2])), Probes)
+    server.daemon_threads = True
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    print(f"cpus {sorted(os.sched_getaffinity(0))}", flush=True)
+    time.sleep(options.startup)
+    Probes.ready = True
+    print("serving", flush=True)
+    stop.wait()
+    Probes.ready = False
+    print("draining", flush=True)
+    time.sleep(options.drain)
+    wire.close()
+    print("drained", flush=True)
+
+
+main()

@@ -1,0 +1,137 @@
+import os
+import socket
+import subprocess
+import sys
+import uuid
+from collections.abc import Iterator
+
+import pytest
+
+from fleet_operator.local.claims import Claims
+from fleet_operator.local.devices import exclusive_cpus, gpus_for, visible_gpus
+from fleet_operator.local.ports import PortBusyError, Ports, choose, is_free
+
+
+@pytest.fixture
+def scope() -> str:
+    """Claims of a test are not those of whatever else runs on this machine."""
+    return f"test-{uuid.uuid4()}"
+
+
+@pytest.fixture
+def claims(scope: str) -> Iterator[Claims]:
+    with Claims(scope) as held:
+        yield held
+
+
+def free_range(count: int) -> int:
+    """First of `count` ports in a row that nobody listens on."""
+    return next(p for p in range(20_000, 30_000, count) if all(is_free(p + offset) for offset in range(count)))
+
+
+def test_a_given_port_counts_up_by_two_a_replica(claims: Claims) -> None:
+    first = free_range(6)
+    assert choose(3, first, claims) == [Ports(first + 2 * i, first + 2 * i + 1) for i in range(3)]
+
+
+def test_endpoints_are_on_loopback_only() -> None:
+    assert Ports(5570, 5571).endpoint == "tcp://127.0.0.1:5570"
+    assert Ports(5570, 5571).http_address == "127.0.0.1:5571"
+
+
+@pytest.mark.parametrize("address", ["127.0.0.1", "0.0.0.0"])
+def test_a_busy_port_is_named_with_what_to_do(claims: Claims, address: str) -> None:
+    first = free_range(4)
+    with socket.socket() as listener:
+        listener.bind((address, first + 3))
+        listener.listen()
+        with pytest.raises(PortBusyError) as refused:
+            choose(2, first, claims)
+    assert f"port {first + 3} on 127.0.0.1 is busy" in str(refused.value)
+    assert "--port" in str(refused.value)
+    assert "\n" not in str(refused.value)
+
+
+def test_automatic_ports_go_round_busy_ones(claims: Claims) -> None:
+    expected = choose(3, None, claims)
+    claims.close()
+    with socket.socket() as listener:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind(("127.0.0.1", expected[1].http))
+        listener.listen()
+        chosen = choose(3, None, claims)
+    assert expected[1] not in chosen
+    assert [chosen[0], chosen[1]] == [expected[0], expected[2]]
+
+
+def test_two_pools_started_at_once_get_different_ports(scope: str, claims: Claims) -> None:
+    mine = choose(2, None, claims)
+    with Claims(scope) as others:
+        assert not set(mine) & set(choose(2, None, others))
+
+
+def test_the_range_ends(claims: Claims) -> None:
+    with pytest.raises(PortBusyError, match="65535"):
+        choose(2, 65_534, claims)
+
+
+def test_a_claim_ends_with_its_process(scope: str, claims: Claims) -> None:
+    program = (
+        f"from fleet_operator.local.claims import Claims; c = Claims({scope!r}); assert c.take('cpu', 3); "
+        "print('taken', flush=True); input()"
+    )
+    with subprocess.Popen(
+        [sys.executable, "-c", program], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as other:
+        assert other.stdout is not None
+        assert other.stdout.readline() == "taken\n"
+        assert not claims.take("cpu", 3)
+        other.kill()
+    assert claims.take("cpu", 3)
+    claims.give_back("cpu", 3)
+    assert claims.take("cpu", 3)
+
+
+@pytest.mark.parametrize(
+    ("visible", "replicas", "each", "sets"),
+    [
+        ({0, 1}, 2, 1, [{0}, {1}]),
+        ({4, 5, 6, 7, 9}, 2, 2, [{4, 5}, {6, 7}]),
+        (range(16), 1, 4, [set(range(4))]),
+        # Shared: all of them, more than there are, none.
+        ({0, 1}, 1, 2, None),
+        ({0, 1, 2}, 2, 2, None),
+        ({0}, 2, 1, None),
+        ({0, 1}, 1, 0, None),
+    ],
+)
+def test_cpu_sets(claims: Claims, visible: set[int], replicas: int, each: int, sets: list[set[int]] | None) -> None:
+    assert exclusive_cpus(visible, replicas, each, claims) == sets
+
+
+def test_two_pools_do_not_pin_to_the_same_cpus(scope: str, claims: Claims) -> None:
+    with Claims(scope) as others:
+        assert exclusive_cpus(range(4), 1, 2, claims) == [{0, 1}]
+        assert exclusive_cpus(range(4), 1, 2, others) == [{2, 3}]
+    with Claims(scope) as others:
+        assert exclusive_cpus(range(4), 1, 3, others) is None
+        assert exclusive_cpus(range(4), 2, 1, others) == [{2}, {3}], "what did not suffice was given back"
+
+
+@pytest.mark.parametrize(
+    ("devices", "replica", "each", "visible"),
+    [
+        (("0", "1", "2", "3"), 1, 2, "2,3"),
+        (("4", "6"), 1, 1, "6"),
+        (("0",), 3, 1, "0"),
+        (("0", "1"), 0, 0, ""),
+        ((), 0, 1, ""),
+    ],
+)
+def test_gpus_of_a_replica(devices: tuple[str, ...], replica: int, each: int, visible: str) -> None:
+    assert gpus_for(devices, replica, each) == visible
+
+
+@pytest.mark.parametrize(("value", "devices"), [("2,3", ("2", "3")), ("", ()), ("-1", ())])
+def test_the_shell_may_limit_the_gpus(value: str, devices: tuple[str, ...]) -> None:
+    assert visible_gpus({**os.environ, "CUDA_VISIBLE_DEVICES": value}) == devices
