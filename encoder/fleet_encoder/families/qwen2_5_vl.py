@@ -16,7 +16,7 @@ from fleet_encoder.runner import attention
 class Qwen25VL(QwenVision):
     """See `Family`."""
 
-    name: ClassVar[str] = "qwen2.5-vl"
+    name: ClassVar[str] = "qwen2_5_vl"
     architectures: ClassVar[frozenset[str]] = frozenset({"Qwen2_5_VLForConditionalGeneration"})
     config_class = Qwen2_5_VLConfig
     tower_class = Qwen2_5_VisionTransformerPretrainedModel

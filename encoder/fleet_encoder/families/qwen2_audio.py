@@ -33,7 +33,7 @@ _PREFIXES = {
 class Qwen2Audio:
     """See `Family`."""
 
-    name: ClassVar[str] = "qwen2-audio"
+    name: ClassVar[str] = "qwen2_audio"
     architectures: ClassVar[frozenset[str]] = frozenset({"Qwen2AudioForConditionalGeneration"})
     modalities: ClassVar[frozenset[Modality]] = frozenset({"audio"})
 

@@ -13,7 +13,7 @@ from fleet_encoder.families.qwen_vision import QwenVision
 class Qwen2VL(QwenVision):
     """See `Family`."""
 
-    name: ClassVar[str] = "qwen2-vl"
+    name: ClassVar[str] = "qwen2_vl"
     architectures: ClassVar[frozenset[str]] = frozenset({"Qwen2VLForConditionalGeneration"})
     config_class = Qwen2VLConfig
     tower_class = Qwen2VisionTransformerPretrainedModel
