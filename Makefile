@@ -51,6 +51,10 @@ format: setup ## Rewrite the sources in the house format
 test: lint ## Lint, types, then every test (real processes, sockets and files)
 	@echo "==> pytest"; $(BIN)/python -m pytest $(PYTEST_ARGS)
 
+.PHONY: bench-pipeline
+bench-pipeline: setup ## Measure the encoder against today's way on this machine (7 minutes; BENCH_ARGS=--quick: one)
+	@$(BIN)/python -m bench.pipeline $(BENCH_ARGS)
+
 .PHONY: requirements
 requirements: $(UV) ## Pin the newest packages that pyproject.toml allows
 	@$(UV) pip compile --quiet --upgrade --no-emit-index-url --no-annotate --universal --python-version 3.11 \

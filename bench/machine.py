@@ -5,6 +5,7 @@ import platform
 from dataclasses import dataclass
 from pathlib import Path
 from time import perf_counter, sleep
+from typing import Any
 
 TICKS = os.sysconf("SC_CLK_TCK")
 
@@ -62,7 +63,7 @@ def busy(seconds: float = 1.0) -> float:
     return usage(before, cpu_times(os.getpid()))["cpus_others"]
 
 
-def describe() -> dict[str, str | int | float]:
+def describe() -> dict[str, Any]:
     """CPUs, their model, memory, kernel."""
     models = [line for line in Path("/proc/cpuinfo").read_text().splitlines() if line.startswith("model name")]
     return {

@@ -2,28 +2,25 @@
 
 The two systems run in turn (today, ours, today, ours, ...), each started afresh, alone, with the same model directory,
 media and load. JSON lines on stdout: one for each scenario, system and round, then medians, the floor, and ratios last.
-Everything stays on loopback. See `docs/performance.md` for how to read it.
+Everything stays on loopback. `docs/performance.md` says how to read it.
 """
 
 import argparse
 import json
+import os
 import subprocess
 import sys
-from collections.abc import Callable
-from functools import partial
+from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from textwrap import dedent
 
 from rich.console import Console
 
-from bench import scenarios, systems
-from bench.machine import describe
-from bench.media import videos, write_photos
-from bench.report import emit, show
+from bench import machine, scenarios, systems
+from bench.media import LARGE_PHOTOS, SMALL_PHOTOS, videos, write_photos
+from bench.report import conclude, emit
 from bench.slow_site import SlowSite
-from bench.stats import medians, targets
-from bench.systems import BenchError, System, free_endpoint, running
+from bench.systems import BenchError, free_endpoint, running
 
 FAMILY = "qwen2_5_vl"
 STALL_SECONDS = 2.5
@@ -47,8 +44,20 @@ spec:
 Rounds = dict[str, dict[str, list[dict[str, float]]]]
 
 
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """One model with the media, scenarios and rounds that it is run with."""
+
+    tower: str
+    model: Path
+    plan: dict[str, str]
+    photos: list[Path]
+    names: tuple[str, ...]
+    rounds: int
+
+
 def say(*command: str) -> str:
-    """Run a command of ours; its stdout.
+    """Run one of our programs; its stdout.
 
     Raises:
         BenchError: It failed; with what it said.
@@ -59,81 +68,75 @@ def say(*command: str) -> str:
     return done.stdout
 
 
-def planned_environment(pool: Path) -> dict[str, str]:
-    """What `encoderfleet plan` sets for the pool on this machine."""
+def planned_environment(model: Path) -> dict[str, str]:
+    """What `encoderfleet plan` sets on this machine for a pool with that model and defaults for the rest."""
+    pool = model.with_suffix(".yaml")
+    pool.write_text(POOL.format(model=model))
     plan = json.loads(say(COMMAND, "plan", str(pool), "-o", "json"))
     return {each["name"]: each["value"] for each in plan["env"]}
 
 
-def run_round(
-    system: System, endpoint: str, rig_of: Callable[[systems.Running], scenarios.Rig], log: Path
-) -> dict[str, dict[str, float]]:
-    """Start a system, run every scenario on it, end it."""
-    with running(system, endpoint, log) as ready:
-        rig = rig_of(ready)
-        scenarios.warm_up(rig)
-        return {name: scenario(rig) for name, scenario in scenarios.SCENARIOS.items()}
+def settings(directory: Path, rounds: int) -> list[Setting]:
+    """The light tower through all scenarios, and the small one of `encoderfleet model new` for throughput."""
+    light, small = directory / "light", directory / "small"
+    say(sys.executable, "-m", "bench.light_model", str(light))
+    say(COMMAND, "model", "new", "--family", FAMILY, str(small))
+    photos = write_photos(directory)
+    few = photos[: len(SMALL_PHOTOS)]
+    return [
+        Setting("light", light, planned_environment(light), photos, tuple(scenarios.SCENARIOS), rounds),
+        Setting("small", small, planned_environment(small), few, ("throughput",), 1),
+    ]
+
+
+def run_setting(setting: Setting, seconds: float, directory: Path, console: Console) -> Rounds:
+    """Both systems in turn, round by round."""
+    measured: Rounds = {"today": {}, "ours": {}}
+    with SlowSite(setting.photos[0], STALL_SECONDS) as site:
+        for number in range(1, setting.rounds + 1):
+            for name in measured:
+                console.print(f"{setting.tower} tower, round {number} of {setting.rounds}: {name}", highlight=False)
+                endpoint = free_endpoint()
+                today = name == "today"
+                system = systems.today(setting.model, endpoint) if today else systems.ours(setting.plan, endpoint)
+                with running(system, endpoint, directory / f"{name}.log") as ready:
+                    rig = scenarios.Rig(ready, setting.photos, videos(), site.url, seconds)
+                    scenarios.warm_up(rig)
+                    for scenario in setting.names:
+                        numbers = scenarios.SCENARIOS[scenario](rig)
+                        emit(tower=setting.tower, scenario=scenario, system=name, round=number, **numbers)
+                        measured[name].setdefault(scenario, []).append(numbers)
+    return measured
+
+
+def floor(setting: Setting) -> dict[str, float]:
+    """Decode and tower alone, on the setting's photos."""
+    answer = say(sys.executable, "-m", "bench.floor", *map(str, setting.photos), "--model", str(setting.model))
+    measured: dict[str, float] = json.loads(answer)
+    return measured
 
 
 def run(directory: Path, rounds: int, seconds: float, console: Console) -> None:
     """The whole benchmark, in a scratch directory."""
-    machine = describe()
-    emit(machine=machine, rounds=rounds, seconds=seconds)
-    if float(machine["cpus_busy_before"]) > QUIET_CPUS:
-        console.print(
-            f"[yellow]{machine['cpus_busy_before']} CPUs are busy already: these figures are not worth much[/]"
-        )
-    model, pool = directory / "model", directory / "pool.yaml"
-    say(COMMAND, "model", "new", "--family", FAMILY, str(model))
-    pool.write_text(POOL.format(model=model))
-    plan = planned_environment(pool)
-    photos = write_photos(directory)
-    measured: Rounds = {"today": {}, "ours": {}}
-    with SlowSite(photos[0], STALL_SECONDS) as site:
-        rig_of = partial(scenarios.Rig, photos=photos, videos=videos(), slow_url=site.url, seconds=seconds)
-        for number in range(1, rounds + 1):
-            for name in measured:
-                console.print(f"round {number} of {rounds}: {name}")
-                endpoint = free_endpoint()
-                system = systems.today(model, endpoint) if name == "today" else systems.ours(plan, endpoint)
-                for scenario, numbers in run_round(system, endpoint, rig_of, directory / f"{name}.log").items():
-                    emit(scenario=scenario, system=name, round=number, **numbers)
-                    measured[name].setdefault(scenario, []).append(numbers)
-    floor = json.loads(
-        say(sys.executable, "-m", "bench.floor", *map(str, photos), "--model", str(model), "--family", FAMILY)
-    )
-    conclude(measured, floor, console)
-
-
-def conclude(measured: Rounds, floor: dict[str, float], console: Console) -> None:
-    """Medians, floor and ratios."""
-    middle = {
-        system: {scenario: medians(rounds) for scenario, rounds in each.items()} for system, each in measured.items()
-    }
-    for system, by_scenario in middle.items():
-        for scenario, numbers in by_scenario.items():
-            emit(scenario=scenario, system=system, median=True, **numbers)
-    emit(floor=floor)
-    today, ours = middle["today"], middle["ours"]
-    reached = targets(today, ours)
-    show(console, today, ours, floor, reached)
-    for name in ours:
-        emit(ratio=f"{name}: p99, today / ours", value=today[name]["p99_ms"] / ours[name]["p99_ms"])
-    emit(ratio="throughput: ours / floor", value=ours["throughput"]["per_second"] / floor["per_second"])
-    for each in reached:
-        emit(ratio=each.name, value=each.value, unit=each.unit, bound=each.bound, limit=each.limit, met=each.met)
+    here = machine.describe()
+    emit(machine=here, rounds=rounds, seconds=seconds, photos=[*SMALL_PHOTOS, *LARGE_PHOTOS])
+    if here["cpus_busy_before"] > QUIET_CPUS:
+        console.print(f"[yellow]{here['cpus_busy_before']} CPUs are busy with other work: these figures are void[/]")
+    for setting in settings(directory, rounds):
+        measured = run_setting(setting, seconds, directory, console)
+        conclude(setting.tower, measured, floor(setting), console)
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=dedent(__doc__), formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=3, help="how often each system runs")
-    parser.add_argument("--seconds", type=float, default=6.0, help="of measurement, in each scenario")
+    parser.add_argument("--seconds", type=float, default=5.0, help="of measurement, in a scenario")
     parser.add_argument("--quick", action="store_true", help="one short round: a smoke test, not a measurement")
     arguments = parser.parse_args()
     rounds, seconds = (1, 1.5) if arguments.quick else (arguments.rounds, arguments.seconds)
     with TemporaryDirectory(prefix="bench-pipeline-") as scratch:
         try:
-            run(Path(scratch), rounds, seconds, Console(stderr=True))
+            run(Path(scratch), rounds, seconds, Console(stderr=True, force_terminal=os.isatty(2)))
         except BenchError as error:
             sys.exit(f"bench-pipeline: {error}")
 

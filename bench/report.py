@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from rich.console import Console
 from rich.table import Table
 
-from bench.stats import Target
+from bench.stats import Target, medians, targets
 
 TITLES = {
     "throughput": "images, 16 at a time",
@@ -18,6 +18,7 @@ TITLES = {
 }
 
 Medians = Mapping[str, Mapping[str, float]]
+Rounds = Mapping[str, Mapping[str, list[dict[str, float]]]]
 
 
 def emit(**fields: object) -> None:
@@ -26,29 +27,55 @@ def emit(**fields: object) -> None:
     print(json.dumps(rounded), flush=True)
 
 
-def table(today: Medians, ours: Medians) -> Table:
+def table(title: str, today: Medians, ours: Medians) -> Table:
     """Both systems side by side, a row a scenario."""
-    made = Table(title="Medians over the rounds", title_justify="left")
+    made = Table(title=title, title_justify="left")
     made.add_column("scenario")
-    for name in ("today: rate/s", "p50 ms", "p99 ms", "ours: rate/s", "p50 ms", "p99 ms", "p99 today / ours"):
+    for name in ("today: per s", "p50 ms", "p99 ms", "ours: per s", "p50 ms", "p99 ms", "p99 today / ours"):
         made.add_column(name, justify="right")
-    for name, title in TITLES.items():
+    for name, row in TITLES.items():
         if name in today and name in ours:
             cells = [f"{each[name][key]:.1f}" for each in (today, ours) for key in ("per_second", "p50_ms", "p99_ms")]
-            made.add_row(title, *cells, f"{today[name]['p99_ms'] / ours[name]['p99_ms']:.1f}x")
+            made.add_row(row, *cells, f"{today[name]['p99_ms'] / ours[name]['p99_ms']:.1f}x")
     return made
 
 
-def show(console: Console, today: Medians, ours: Medians, floor: Mapping[str, float], targets: list[Target]) -> None:
-    """The tables, the floor, and what was to be reached."""
-    console.print(table(today, ours))
+def conclude(tower: str, measured: Rounds, floor: Mapping[str, float], console: Console) -> None:
+    """Medians, the floor, and ratios last."""
+    today, ours = ({name: medians(rounds) for name, rounds in measured[system].items()} for system in ("today", "ours"))
+    for system, by_scenario in (("today", today), ("ours", ours)):
+        for scenario, numbers in by_scenario.items():
+            emit(tower=tower, scenario=scenario, system=system, median=True, **numbers)
+    emit(tower=tower, floor={key: round(value, 3) for key, value in floor.items()})
+    console.print(table(f"{tower} tower, medians over the rounds", today, ours))
     console.print(
-        f"floor: {floor['per_second']:.1f} images/s (decode {floor['decode_ms']:.2f} ms and forward "
-        f"{floor['forward_ms']:.1f} ms an image; transformers' forward {floor['transformers_forward_ms']:.1f} ms)"
+        f"floor: {floor['per_second']:.1f} images/s (an image: decode {floor['decode_ms']:.2f} ms, forward "
+        f"{floor['forward_ms']:.1f} ms; transformers' forward {floor['transformers_forward_ms']:.1f} ms)",
+        highlight=False,
     )
-    for each in targets:
+    for name in ours:
+        emit(tower=tower, ratio=f"{name}: p99, today / ours", value=today[name]["p99_ms"] / ours[name]["p99_ms"])
+    for system, each in (("today", today), ("ours", ours)):
+        emit(
+            tower=tower,
+            ratio=f"throughput: {system} / floor",
+            value=each["throughput"]["per_second"] / floor["per_second"],
+        )
+    emit(
+        tower=tower,
+        ratio="throughput: ours / today",
+        value=ours["throughput"]["per_second"] / today["throughput"]["per_second"],
+    )
+    if "lag_beside_videos" in ours:
+        verdict(tower, targets(today, ours), console)
+
+
+def verdict(tower: str, reached: list[Target], console: Console) -> None:
+    """What was to be reached, met or missed."""
+    for each in reached:
+        emit(tower=tower, ratio=each.name, value=each.value, unit=each.unit, limit=each.limit, met=each.met)
         word = {"least": "at least", "below": "below", "most": "at most"}[each.bound]
-        mark = "[green]met[/]" if each.met else "[red]missed[/]"
+        mark = "[green]met   [/]" if each.met else "[red]missed[/]"
         console.print(
-            f"{mark:>6}  {each.name}: {each.value:.2f} {each.unit}, to reach {word} {each.limit:g} {each.unit}"
+            f"{mark} {each.name}: {each.value:.2f} {each.unit} ({word} {each.limit:g} {each.unit})", highlight=False
         )

@@ -34,8 +34,8 @@ class Rig:
 
 def warm_up(rig: Rig) -> None:
     """Every kind of request once or more, unmeasured: first calls allocate and compile."""
-    _finish(_start(rig, _images(rig, FULL_CONCURRENCY, seconds=2.0, ramp=0.0)))
-    _finish(_start(rig, ["media", *map(str, rig.videos), "--seconds", "1"]))
+    _finish(_start(rig, _images(rig, FULL_CONCURRENCY, seconds=1.0, ramp=0.0)))
+    _finish(_start(rig, ["media", *map(str, rig.videos), "--seconds", "0.5", "--concurrency", str(len(rig.videos))]))
 
 
 def throughput(rig: Rig) -> dict[str, float]:
@@ -45,7 +45,7 @@ def throughput(rig: Rig) -> dict[str, float]:
 
 def lag_beside_videos(rig: Rig) -> dict[str, float]:
     """How long the event loop lets a small message wait while two videos at a time are served."""
-    pings = ["pings", "--seconds", str(rig.seconds)]
+    pings = ["pings", "--seconds", str(rig.seconds * 0.7)]
     with _beside(rig, _videos(rig)) as (pid, extra):
         measured = _measure(rig, pings, beside=pid)
     return measured | _video_numbers(extra)

@@ -45,7 +45,7 @@ class Running:
 
 
 def today(model: Path, endpoint: str) -> System:
-    """Today's way."""
+    """Today's way: no variable steers it."""
     command = [sys.executable, "-m", "bench.baselines.today", "--model", str(model), "--bind", endpoint]
     return System("today", command, {})
 
