@@ -109,7 +109,8 @@ async def serve(config: Config, context: click.Context) -> None:
     from dataclasses import replace
 
     from fleet_encoder.families import family_for
-    from fleet_encoder.runner.runner import Runner, choose_device
+    from fleet_encoder.runner.placement import choose_device, choose_dtype
+    from fleet_encoder.runner.runner import Runner
     from fleet_encoder.service import Service
 
     family = family_for(config.model)(config.model)
@@ -123,7 +124,8 @@ async def serve(config: Config, context: click.Context) -> None:
     )
     for warning in use.warnings:
         log.warning(warning)
-    runner = Runner(config.model, family, choose_device(config.device), config.dtype)
+    dtype = choose_dtype(config.dtype, config.model)
+    runner = Runner(config.model, family, choose_device(config.device), dtype)
     stop = asyncio.Event()
     service = Service(config, use, family, runner)
 

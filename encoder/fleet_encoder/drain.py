@@ -14,10 +14,16 @@ class State(enum.Enum):
 
 
 class Lifecycle:
-    """State of one encoder. It never goes back."""
+    """State of one encoder. It never goes back.
+
+    Attributes:
+        state: See `State`.
+        loaded: The weights are read, so their fingerprint is known.
+    """
 
     def __init__(self) -> None:
         self.state = State.STARTING
+        self.loaded = False
 
     @property
     def ready(self) -> bool:

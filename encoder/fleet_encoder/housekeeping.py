@@ -25,18 +25,6 @@ class Housekeeping:
         metrics, config = service.metrics, service.config
         self._metrics = metrics
         self._throttled = (0, 0.0)
-        metrics.info.info(
-            {
-                "version": __version__,
-                "pool": config.pool,
-                "replica": config.replica,
-                "model": config.model.name,
-                "family": service.family.name,
-                "device": service.runner.device.type,
-                "dtype": str(service.runner.dtype).removeprefix("torch."),
-                "fingerprint": service.runner.fingerprint,
-            }
-        )
         metrics.cpus.set(config.cpus)
         metrics.cpu_slots.set(service.slots.capacity)
         metrics.oversubscription.set(use.oversubscribed)
@@ -67,7 +55,20 @@ class Housekeeping:
             metrics.cpu_waiting.labels(flow).set_function(partial(service.slots.waiting_in, flow))
 
     def loaded(self, count: int, seconds: float) -> None:
-        """The weights were read."""
+        """The weights were read: what runs here is known."""
+        service, config = self._service, self._service.config
+        self._metrics.info.info(
+            {
+                "version": __version__,
+                "pool": config.pool,
+                "replica": config.replica,
+                "model": config.model.name,
+                "family": service.family.name,
+                "device": service.runner.device.type,
+                "dtype": str(service.runner.dtype).removeprefix("torch."),
+                "fingerprint": service.runner.fingerprint,
+            }
+        )
         self._metrics.weights_bytes.set(count)
         self._metrics.weights_seconds.set(seconds)
 

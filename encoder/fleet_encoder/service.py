@@ -105,7 +105,7 @@ class Service:
         return Pipeline(
             modalities=self.modalities,
             fetch=Fetch(self.fetcher, config.media, self.admission, self.metrics),
-            inspect=Inspect(self.family, self.runner.fingerprint, config.media, self.admission, workers),
+            inspect=Inspect(self.family, lambda: self.runner.fingerprint, config.media, self.admission, workers),
             decode={
                 "image": (DecodeImage(workers, memory), config.preprocess_workers),
                 "video": (video, max(2, self.slots.capacity)),
@@ -137,7 +137,7 @@ class Service:
             replica=self.config.replica,
             model=self.config.model.name,
             family=self.family.name,
-            fingerprint=self.runner.fingerprint,
+            fingerprint=self.runner.fingerprint if self.lifecycle.loaded else "",
             modalities=list(self.modalities),
             dim=self.family.dim,
             dtype=str(self.runner.dtype).removeprefix("torch."),
@@ -176,6 +176,7 @@ class Service:
     async def _load(self) -> None:
         """Weights and the first forward passes, in the thread that will run them all."""
         loaded = await self._forwarding.run("forward", self.slots.capacity, self.runner.load)
+        self.lifecycle.loaded = True
         self.housekeeping.loaded(loaded.bytes, loaded.seconds)
         log.info(
             "weights read",

@@ -1,6 +1,6 @@
 """Second stage: hash the bytes, read the header, know the cost, and check every limit before memory is spent."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from fleet_client.protocol import Modality, Sampling
@@ -25,7 +25,7 @@ class Inspect:
     def __init__(
         self,
         family: Family,
-        fingerprint: str,
+        fingerprint: Callable[[], str],
         limits: MediaLimits,
         admission: Admission,
         workers: CpuWorkers,
@@ -51,7 +51,7 @@ class Inspect:
         self, data: Any, modality: Modality, sampling: Sampling | None
     ) -> tuple[bytes, MediaInfo, list[int], int]:
         """In a worker thread: nothing here allocates more than the header needs."""
-        key = content_key(self._fingerprint, modality, sampling, data)
+        key = content_key(self._fingerprint(), modality, sampling, data)
         if modality == "image":
             image = probe_image(data)
             self._limits.check_pixels(image.width, image.height)

@@ -1,0 +1,32 @@
+"""Where a tower runs, and in which numbers: settings and what is there -> device and dtype."""
+
+from pathlib import Path
+
+import torch
+
+from fleet_encoder.errors import Invalid
+from fleet_encoder.families.model_files import read_config
+
+DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
+
+
+def choose_device(setting: str) -> torch.device:
+    """`auto` is a GPU where there is one.
+
+    Raises:
+        Invalid: `cuda` was asked for and is not there.
+    """
+    if setting == "cuda" and not torch.cuda.is_available():
+        raise Invalid("--device cuda: no CUDA device is visible; check the driver, or leave it at auto")
+    if setting == "cpu" or not torch.cuda.is_available():
+        return torch.device("cpu")
+    return torch.device("cuda", torch.cuda.current_device())
+
+
+def choose_dtype(setting: str, directory: Path) -> torch.dtype:
+    """`auto` is what config.json says the checkpoint was stored in; float32 where it says nothing known."""
+    if setting != "auto":
+        return DTYPES[setting]
+    config = read_config(directory)
+    stored = config.get("dtype") or config.get("torch_dtype")
+    return DTYPES.get(str(stored).removeprefix("torch."), torch.float32)
