@@ -79,14 +79,14 @@ class Item(msgspec.Struct, forbid_unknown_fields=True, frozen=True, kw_only=True
     sampling: Sampling | None = None
 
 
-class Hello(Message, tag="hello"):
+class Hello(Message, tag="hello", frozen=True):
     """First message of a client."""
 
     version: int = VERSION
     client: str = ""
 
 
-class Encode(Message, tag="encode"):
+class Encode(Message, tag="encode", frozen=True):
     """Encode these items. The same `id` sent again while it is in flight is answered once.
 
     Attributes:
@@ -102,13 +102,13 @@ class Encode(Message, tag="encode"):
     version: int = VERSION
 
 
-class Cancel(Message, tag="cancel"):
+class Cancel(Message, tag="cancel", frozen=True):
     """Nobody waits for this request any more. Not answered."""
 
     id: str
 
 
-class Welcome(Message, tag="welcome"):
+class Welcome(Message, tag="welcome", frozen=True):
     """Answer to `Hello`.
 
     Attributes:
@@ -186,7 +186,7 @@ class Meta(msgspec.Struct, forbid_unknown_fields=True, frozen=True, kw_only=True
     decoder: str | None = None
 
 
-class Result(Message, tag="result", omit_defaults=True):
+class Result(Message, tag="result", frozen=True, omit_defaults=True):
     """The end of one item: an embedding, or the reason why there is none.
 
     Attributes:
@@ -214,7 +214,7 @@ class Result(Message, tag="result", omit_defaults=True):
     pending_patches: int = 0
 
 
-class Load(Message, tag="load"):
+class Load(Message, tag="load", frozen=True):
     """How much work this encoder has; sent once a second to every client with work here."""
 
     pending_patches: int
@@ -225,8 +225,8 @@ ClientMessage = Hello | Encode | Cancel
 ServerMessage = Welcome | Result | Load
 
 _encoder = msgspec.msgpack.Encoder()
-_client_decoder = msgspec.msgpack.Decoder(ClientMessage)
-_server_decoder = msgspec.msgpack.Decoder(ServerMessage)
+_client_decoder: msgspec.msgpack.Decoder[ClientMessage] = msgspec.msgpack.Decoder(ClientMessage)
+_server_decoder: msgspec.msgpack.Decoder[ServerMessage] = msgspec.msgpack.Decoder(ServerMessage)
 
 
 def pack(message: ClientMessage | ServerMessage) -> bytes:

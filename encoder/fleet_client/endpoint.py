@@ -1,0 +1,207 @@
+"""What the client knows about one encoder. Pure: events in, answers out, no sockets and no clock."""
+
+import enum
+from dataclasses import dataclass, field
+
+from fleet_client.errors import Incompatible, Refused, TooLarge
+from fleet_client.protocol import VERSION, Modality, Welcome
+
+GREET_SECONDS = 1.0
+"""Between two Hellos to an encoder that is there but does not serve."""
+
+SILENCE_SECONDS = 10.0
+"""An encoder says something every second to a client with work there; so long without a word means that it hangs."""
+
+SLOWEST_BYTES_PER_SECOND = 1 << 20
+"""Media on the way to the encoder excuse its silence, at this rate."""
+
+
+class Phase(enum.Enum):
+    """How far the connection is."""
+
+    DOWN = "down"  # no connection; zmq keeps trying
+    GREETED = "greeted"  # connected, Hello sent, no Welcome yet
+    WAITING = "waiting"  # it answered, but takes no work: warming up or draining
+    SERVING = "serving"
+    MISMATCHED = "mismatched"  # it speaks another protocol version
+
+
+@dataclass(slots=True)
+class Work:
+    """What one item at an encoder amounts to: estimated patches, and bytes that were sent."""
+
+    patches: float
+    bytes: int
+
+
+@dataclass(slots=True)
+class Endpoint:
+    """State of one encoder as this client sees it.
+
+    Attributes:
+        address: As the caller wrote it, normalised.
+        phase: Of the connection.
+        problem: Why it is not serving, for a person.
+        welcome: What it said about itself on this connection.
+        outstanding: This client's items there, by id.
+        reported: Patches that it had pending by its last word, of all clients.
+        sent_since: Patches sent after that word.
+        mine: Patches of `outstanding`.
+        bytes: Of `outstanding`.
+        window: Patches above which this client sends it nothing more.
+        busy_until: It said BUSY: nothing new before this time.
+        heard: When it last sent anything.
+        greet_at: When to say Hello (again).
+        used: Number of the last choice: among equals, the one that waited longest is taken.
+    """
+
+    address: str
+    phase: Phase = Phase.DOWN
+    problem: str = "not connected yet"
+    welcome: Welcome | None = None
+    outstanding: dict[str, Work] = field(default_factory=dict)
+    reported: float = 0.0
+    sent_since: float = 0.0
+    mine: float = 0.0
+    bytes: int = 0
+    window: float = float("inf")
+    busy_until: float = 0.0
+    heard: float = 0.0
+    greet_at: float = 0.0
+    used: int = 0
+
+    @property
+    def connected(self) -> bool:
+        """Whether messages can be sent."""
+        return self.phase is not Phase.DOWN
+
+    @property
+    def load(self) -> float:
+        """Patches that are probably pending there."""
+        return max(self.mine, self.reported + self.sent_since)
+
+    def open(self, now: float) -> bool:
+        """Whether it may get another item now. An encoder without work of ours may always be asked once."""
+        if self.phase is not Phase.SERVING or now < self.busy_until:
+            return False
+        return not self.outstanding or self.load < self.window
+
+    @property
+    def silent_at(self) -> float:
+        """When it counts as hanging, unless it says something before."""
+        if not self.outstanding:
+            return float("inf")
+        return self.heard + SILENCE_SECONDS + self.bytes / SLOWEST_BYTES_PER_SECOND
+
+    def objection(self, modality: Modality, size: int) -> Refused | None:
+        """Why this encoder will never take such an item, or None where it might."""
+        if self.phase is Phase.MISMATCHED:
+            return Incompatible(self.problem, endpoint=self.address)
+        if self.welcome is None:
+            return None
+        if modality not in self.welcome.modalities:
+            return Incompatible(
+                f"{self.welcome.model} at {self.address} does not encode {modality}, "
+                f"only {', '.join(self.welcome.modalities)}",
+                endpoint=self.address,
+            )
+        if size > self.welcome.max_item_bytes:
+            return TooLarge(
+                f"{size} bytes, the limit of {self.address} is {self.welcome.max_item_bytes} (spec.media.maxBytes)",
+                endpoint=self.address,
+            )
+        return None
+
+    # Events.
+
+    def came_up(self, now: float) -> None:
+        """Connected: a Hello is due."""
+        self.phase = Phase.GREETED
+        self.problem = "connected, but no Welcome came back: is it an encoder?"
+        self.welcome = None
+        self.greet_at = self.heard = now
+        self.busy_until = self.reported = self.sent_since = 0.0
+
+    def went_down(self, problem: str) -> None:
+        """The connection is gone, and what was sent on it."""
+        self.phase = Phase.DOWN
+        self.problem = problem
+        self.welcome = None
+        self.outstanding.clear()
+        self.mine, self.bytes = 0.0, 0
+
+    def introduced_itself(self, welcome: Welcome) -> None:
+        """It answered a Hello."""
+        if welcome.version != VERSION:
+            self.mismatched(welcome.version, welcome.server)
+            return
+        if self.welcome is None or self.phase is not Phase.SERVING:
+            self.window = float(max(1, welcome.max_pending_patches))
+        self.welcome = welcome
+        self.phase = Phase.SERVING if welcome.ready else Phase.WAITING
+        self.problem = "" if welcome.ready else "it is there, but not ready: warming up or draining"
+
+    def mismatched(self, version: int, server: str) -> None:
+        """It speaks another version of the protocol."""
+        self.phase = Phase.MISMATCHED
+        self.problem = (
+            f"{server or 'the encoder'} at {self.address} speaks protocol version {version}, this client version "
+            f"{VERSION}: install the encoderfleet version that the encoders run"
+        )
+
+    def pause(self, problem: str, now: float) -> None:
+        """Send it nothing new until it says Welcome again; ask for that in a while."""
+        if self.phase is Phase.SERVING:
+            self.phase = Phase.WAITING
+        self.problem = problem
+        self.greet_at = now + GREET_SECONDS
+
+    def reports(self, pending: int) -> None:
+        """It said how much work it has."""
+        self.reported = float(pending)
+        self.sent_since = 0.0
+
+    def took(self, item: str, work: Work, now: float) -> None:
+        """An item was sent to it."""
+        if not self.outstanding:
+            self.heard = now  # it owes an answer only from now on
+        self.outstanding[item] = work
+        self.mine += work.patches
+        self.bytes += work.bytes
+        self.sent_since += work.patches
+
+    def release(self, item: str) -> Work | None:
+        """An item ended there, or is given up there."""
+        work = self.outstanding.pop(item, None)
+        if work is not None:
+            self.mine = self.mine - work.patches if self.outstanding else 0.0
+            self.bytes -= work.bytes
+        return work
+
+    def refused_as_busy(self, until: float) -> None:
+        """It is full: what it holds of ours now is what fits, and the window closes to that."""
+        self.busy_until = max(self.busy_until, until)
+        self.window = max(1.0, self.mine)
+
+    def finished(self, work: Work) -> None:
+        """It served an item: open the window a little."""
+        if self.welcome is not None:
+            self.window = min(float(max(1, self.welcome.max_pending_patches)), self.window + work.patches / 4)
+
+
+def normalise(address: str) -> str:
+    """`host:port` as `tcp://host:port`; `tcp://` and `ipc://` addresses as they are.
+
+    Raises:
+        ValueError: It is none of these; says what an address looks like.
+    """
+    text = address.strip()
+    scheme, separator, rest = text.rpartition("://")
+    if separator and scheme == "ipc" and rest:
+        return text
+    host, colon, port = rest.rpartition(":")
+    bare_ipv6 = ":" in host and not (host.startswith("[") and host.endswith("]"))
+    valid_port = port.isascii() and port.isdigit() and 0 < int(port) < 65536
+    if scheme in ("", "tcp") and colon and host and not bare_ipv6 and valid_port and "/" not in host:
+        return f"tcp://{host}:{port}"
+    raise ValueError(f"{address!r} is not an endpoint: write tcp://HOST:5570, HOST:5570 or ipc:///path")

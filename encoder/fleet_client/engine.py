@@ -1,0 +1,263 @@
+"""Connects the router to sockets, files and the clock. Lives in one event loop, from its creation to `close`."""
+
+import asyncio
+import itertools
+import logging
+import math
+import secrets
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from time import monotonic
+
+import zmq.asyncio
+
+from fleet_client import errors, inbox, media, verdicts
+from fleet_client.connection import BROKEN, Connection, Frames
+from fleet_client.endpoint import Endpoint, Phase
+from fleet_client.jobs import Abandon, Action, Fail, Greet, Job, Send
+from fleet_client.protocol import Cancel, Encode, Hello, Item, Load, Welcome, pack
+from fleet_client.routing import Router
+
+LINGER_SECONDS = 0.25
+"""How long a closing client waits for its last Cancels to leave."""
+
+_log = logging.getLogger("fleet_client")
+
+
+@dataclass(slots=True, eq=False)
+class Call:
+    """One item that somebody waits for.
+
+    Attributes:
+        done: Resolves to the answer, or to the exception as a value.
+        ended: When it did.
+        endpoint: The encoder that answered.
+        attempts: How often the item was sent.
+    """
+
+    id: str
+    item: media.Media
+    deadline: float
+    started: float
+    done: asyncio.Future[inbox.Answer | errors.EncodeError]
+    ended: float = 0.0
+    endpoint: str = ""
+    attempts: int = 0
+
+
+class Engine:
+    """The moving parts of a client.
+
+    Args:
+        addresses: Of the encoders, normalised.
+        name: Of the client, for the encoders' logs.
+
+    Raises:
+        ValueError: libzmq does not accept an address.
+    """
+
+    def __init__(self, addresses: Iterable[str], name: str) -> None:
+        self.loop = asyncio.get_running_loop()
+        self._name = name
+        self._router = Router(addresses)
+        self._calls: dict[str, Call] = {}
+        self._readers: set[asyncio.Task[None]] = set()
+        self._news = asyncio.Event()
+        self._next: asyncio.Handle | None = None
+        self._closed = False
+        self._warned = False
+        self._context = zmq.asyncio.Context()
+        self._connections: dict[str, Connection] = {}
+        try:
+            for address in self._router.endpoints:
+                self._connections[address] = self._connect(address)
+        except ValueError:
+            self._context.destroy(0)
+            raise
+
+    # For callers.
+
+    def submit(self, items: Sequence[media.Media], timeout: float) -> list[Call]:
+        """Take `items`, to be done in `timeout` seconds."""
+        now = monotonic()
+        request = secrets.token_hex(8)
+        calls = [
+            Call(f"{request}-{index}", item, now + timeout, now, self.loop.create_future())
+            for index, item in enumerate(items)
+        ]
+        for call in calls:
+            self._calls[call.id] = call
+            try:
+                self._router.submit(Job(call.id, call.item.modality, media.size(call.item), call.deadline))
+            except errors.Invalid as error:
+                self._finish(call.id, error)
+        self._soon()
+        return calls
+
+    def drop(self, calls: Iterable[Call]) -> None:
+        """Nobody waits for `calls` any more; those that are done do not mind."""
+        for call in calls:
+            if self._calls.pop(call.id, None) is not None:
+                self._router.cancel(call.id)
+        self._soon()
+
+    async def hello(self, timeout: float) -> dict[str, Welcome]:
+        """See `AsyncClient.hello`."""
+        endpoints = self._endpoints
+        try:
+            async with asyncio.timeout(timeout):
+                while True:
+                    known = {each.address: each.welcome for each in endpoints if each.welcome is not None}
+                    if known:
+                        return known
+                    if all(each.phase is Phase.MISMATCHED for each in endpoints):
+                        raise verdicts.unreachable(endpoints)
+                    self._news.clear()
+                    await self._news.wait()
+        except TimeoutError:
+            raise verdicts.unreachable(endpoints) from None
+
+    async def close(self) -> None:
+        """Fail what is not done, tell the encoders, close the sockets."""
+        self._closed = True
+        if self._next is not None:
+            self._next.cancel()
+        for item in [*self._calls]:
+            self._router.cancel(item)
+            self._finish(item, errors.Cancelled("the client was closed"))
+        goodbyes = [action for action in self._router.decide(monotonic()) if isinstance(action, Abandon)]
+        for action in goodbyes:
+            self._act(action)
+        tasks: list[asyncio.Task[None]] = [*self._readers]
+        for reader in self._readers:
+            reader.cancel()
+        for connection in self._connections.values():
+            tasks += connection.close(LINGER_SECONDS if goodbyes else 0.0)
+        await asyncio.gather(*tasks, return_exceptions=True)
+        try:
+            await asyncio.to_thread(self._context.term)
+        except RuntimeError:  # the interpreter is going down: no more threads
+            self._context.term()
+
+    # From the sockets to the router.
+
+    @property
+    def _endpoints(self) -> list[Endpoint]:
+        return [*self._router.endpoints.values()]
+
+    def _connect(self, address: str) -> Connection:
+        def told(event: Callable[[float], None]) -> None:
+            event(monotonic())
+            self._news.set()
+            self._soon()
+
+        return Connection(
+            self._context,
+            address,
+            on_up=lambda: told(lambda now: self._router.connected(address, now)),
+            on_down=lambda problem: told(lambda now: self._router.lost(address, problem, now)),
+            on_message=lambda frames: told(lambda now: self._read(address, frames, now)),
+        )
+
+    def _read(self, address: str, frames: Frames, now: float) -> None:
+        match inbox.read([frame.buffer for frame in frames]):
+            case inbox.Answer() as answer:
+                self._answered(address, answer, now)
+            case Load() as load:
+                self._router.loaded(address, load, now)
+            case Welcome() as welcome:
+                self._router.welcomed(address, welcome, now)
+                self._compare_models()
+            case inbox.OtherVersion(version, server):
+                self._router.mismatched(address, version, server)
+            case inbox.Garbage(problem):
+                _log.warning("%s: %s", address, problem)
+                self._router.garbled(address, problem, now)
+
+    def _answered(self, address: str, answer: inbox.Answer, now: float) -> None:
+        job = self._router.jobs.get(answer.result.id)
+        if self._router.answered(address, answer.result, now) and job is not None:
+            call = self._calls[job.id]
+            call.endpoint, call.attempts = address, job.attempts
+            self._finish(job.id, answer)
+
+    def _compare_models(self) -> None:
+        """A model that differs between encoders gives embeddings that do not fit each other."""
+        welcomes = [each.welcome for each in self._endpoints if each.welcome is not None]
+        for one, other in itertools.pairwise(welcomes):
+            differs = one.fingerprint != other.fingerprint and set(one.modalities) & set(other.modalities)
+            if differs and not self._warned:
+                self._warned = True
+                _log.warning(
+                    "the encoders serve different models: %s has %s (%s), %s has %s (%s)",
+                    *(one.replica, one.model, one.fingerprint, other.replica, other.model, other.fingerprint),
+                )
+
+    # From the router to the sockets.
+
+    def _soon(self) -> None:
+        """Let the router decide, once, after all that is happening now."""
+        if not self._closed:
+            if self._next is not None:
+                self._next.cancel()
+            self._next = self.loop.call_soon(self._decide)
+
+    def _decide(self) -> None:
+        while actions := self._router.decide(monotonic()):
+            for action in actions:
+                self._act(action)
+        now = monotonic()
+        wake_at = self._router.wake_at(now)
+        self._next = None if wake_at == math.inf else self.loop.call_later(max(0.0, wake_at - now), self._decide)
+
+    def _act(self, action: Action) -> None:
+        match action:
+            case Greet(address):
+                self._connections[address].send([pack(Hello(client=self._name))])
+            case Abandon(address, item):
+                self._connections[address].send([pack(Cancel(id=item))])
+            case Fail(item, error):
+                self._finish(item, error)
+            case Send(address, item, attempt):
+                call = self._calls[item]
+                if isinstance(call.item.source, Path):
+                    reader = self.loop.create_task(self._read_and_send(call, call.item.source, address, attempt))
+                    self._readers.add(reader)
+                    reader.add_done_callback(self._readers.discard)
+                else:
+                    self._send(call, call.item.source, address)
+
+    async def _read_and_send(self, call: Call, path: Path, address: str, attempt: int) -> None:
+        """Files are read when an encoder has room for them, and read again for another encoder."""
+        try:
+            content = await asyncio.to_thread(media.read, path)
+        except errors.Invalid as error:
+            self._router.cancel(call.id)
+            self._finish(call.id, error)
+            return
+        job = self._router.jobs.get(call.id)
+        if job is not None and (job.endpoint, job.attempts) == (address, attempt):
+            self._send(call, content, address)
+
+    def _send(self, call: Call, source: media.Buffer | str, address: str) -> None:
+        by_url = isinstance(source, str)
+        left = call.deadline - monotonic()
+        item = Item(
+            modality=call.item.modality,
+            url=source if isinstance(source, str) else None,
+            frame=None if by_url else 0,
+            sampling=call.item.sampling,
+        )
+        timeout_ms = None if left == math.inf else max(1, math.ceil(left * 1000))
+        header = pack(Encode(id=call.id, items=[item], timeout_ms=timeout_ms))
+        frames = [header] if isinstance(source, str) else [header, memoryview(source).cast("B")]
+        if not self._connections[address].send(frames):
+            self._router.lost(address, BROKEN, monotonic())
+            self._soon()
+
+    def _finish(self, item: str, outcome: inbox.Answer | errors.EncodeError) -> None:
+        call = self._calls.pop(item, None)
+        if call is not None and not call.done.done():
+            call.ended = monotonic()
+            call.done.set_result(outcome)
