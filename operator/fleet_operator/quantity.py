@@ -10,6 +10,7 @@ Stricter than it in two points, as silently changing a number helps nobody: what
 refused here, where apimachinery rounds and caps.
 """
 
+import json
 import re
 from decimal import Context, Decimal, Inexact
 
@@ -79,4 +80,4 @@ def format_quantity(value: Decimal | int, *, binary: bool = False) -> str:
 
 
 def _shorten(text: str) -> str:
-    return repr(text if len(text) <= _MAX_LENGTH else f"{text[:_MAX_LENGTH]}...")
+    return json.dumps(text if len(text) <= _MAX_LENGTH else f"{text[:_MAX_LENGTH]}...", ensure_ascii=False)

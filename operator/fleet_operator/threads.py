@@ -1,0 +1,122 @@
+"""CPUs and GPUs of a replica -> how many threads each part of its encoder has. Pure.
+
+Worker counts are caps. What runs at one moment is held within the CPUs by the encoder's CPU slots, so images alone may
+use every CPU, and decoders and preprocessing need no fixed shares. What is left to choose:
+
+* preprocessing workers x torch threads in each, and decoders of one video x FFmpeg threads in each, stay within the
+  CPUs. Workers side by side beat threads inside one, hence 1 inside.
+* more than 16 decoders of one video cost more in seeking than they bring.
+* on the CPU a forward pass takes all CPUs; on a GPU it needs one thread to launch kernels.
+"""
+
+from dataclasses import dataclass
+
+from fleet_operator.api import Threads
+from fleet_operator.environment import EnvVar
+
+MAX_DECODERS = 16
+
+
+@dataclass(frozen=True, slots=True)
+class ThreadBudget:
+    """Threads of one replica.
+
+    Attributes:
+        cpus: CPU slots: what may compute at one moment.
+        preprocess_workers: Preprocessing threads, a cap.
+        video_decode_threads: Decoders that share one video, a cap.
+        ffmpeg_threads: Threads inside one decoder.
+        intra_op_threads: torch threads of one preprocessing worker.
+        forward_threads: torch threads of a forward pass.
+        reasons: Why, by the names above.
+    """
+
+    cpus: int
+    preprocess_workers: int
+    video_decode_threads: int
+    ffmpeg_threads: int
+    intra_op_threads: int
+    forward_threads: int
+    reasons: dict[str, str]
+
+    def env(self) -> tuple[EnvVar, ...]:
+        """The variables that carry it to the encoder and to the libraries in it."""
+
+        def variable(name: str, field: str) -> EnvVar:
+            return EnvVar(name, str(getattr(self, field)), self.reasons[field])
+
+        return (
+            variable("ENCODERFLEET_CPUS", "cpus"),
+            variable("SGLANG_ENCODER_PREPROC_WORKERS", "preprocess_workers"),
+            variable("SGLANG_ENCODER_VIDEO_DECODE_NUM_THREADS", "video_decode_threads"),
+            variable("ENCODERFLEET_FFMPEG_THREADS", "ffmpeg_threads"),
+            variable("ENCODERFLEET_INTRA_OP_THREADS", "intra_op_threads"),
+            variable("OMP_NUM_THREADS", "forward_threads"),
+            variable("MKL_NUM_THREADS", "forward_threads"),
+            variable("OPENBLAS_NUM_THREADS", "forward_threads"),
+            EnvVar("OMP_WAIT_POLICY", "PASSIVE", "idle threads sleep, a spinning one would hold a CPU"),
+        )
+
+    def warnings(self) -> tuple[str, ...]:
+        """One line for each product of numbers set by hand that is over the CPUs."""
+        pairs = (
+            ("preprocessWorkers", self.preprocess_workers, "intraOpThreads", self.intra_op_threads),
+            ("videoDecodeThreads", self.video_decode_threads, "ffmpegThreads", self.ffmpeg_threads),
+        )
+        return tuple(
+            f"spec.threads: {outer} {count} x {inner} {each} = {count * each} threads on {_cpus(self.cpus)}: honoured, "
+            "but they will hold each other up; lower one of them, or use policy: Auto"
+            for outer, count, inner, each in pairs
+            if count * each > self.cpus
+        )
+
+
+def budget(cpus: int, gpus: int, threads: Threads) -> ThreadBudget:
+    """Threads for a replica.
+
+    Args:
+        cpus: Of the replica, at least 1.
+        gpus: Of the replica.
+        threads: The pool's wish. A number set there stands; the others are fitted around it.
+    """
+    if cpus < 1:
+        raise ValueError(f"a replica needs a CPU, got {cpus}")
+    inner = {
+        "ffmpeg_threads": (threads.ffmpeg_threads, "decoders side by side beat threads in one"),
+        "intra_op_threads": (threads.intra_op_threads, "workers side by side beat threads in one"),
+    }
+    numbers: dict[str, int] = {"cpus": cpus}
+    reasons = {"cpus": "CPUs of the replica: what may compute at one moment"}
+    for name, (wish, reason) in inner.items():
+        numbers[name], reasons[name] = (1, reason) if wish is None else (wish, _by_hand(name))
+
+    ffmpeg, intra_op = numbers["ffmpeg_threads"], numbers["intra_op_threads"]
+    workers, decoders = threads.preprocess_workers, threads.video_decode_threads
+    if workers is None:
+        numbers["preprocess_workers"] = max(1, cpus // intra_op)
+        reasons["preprocess_workers"] = f"{_share(cpus, intra_op, 'intra-op')}; a cap"
+    else:
+        numbers["preprocess_workers"], reasons["preprocess_workers"] = workers, _by_hand("preprocess_workers")
+    if not decoders:
+        numbers["video_decode_threads"] = max(1, min(cpus // ffmpeg, MAX_DECODERS))
+        reasons["video_decode_threads"] = f"{_share(cpus, ffmpeg, 'FFmpeg')}, at most {MAX_DECODERS}; a cap"
+    else:
+        numbers["video_decode_threads"], reasons["video_decode_threads"] = decoders, _by_hand("video_decode_threads")
+    numbers["forward_threads"] = 1 if gpus else cpus
+    reasons["forward_threads"] = (
+        "forward pass on the GPU: the CPU only launches it" if gpus else "forward pass on the CPU: all of the replica's"
+    )
+    return ThreadBudget(**numbers, reasons=reasons)
+
+
+def _by_hand(name: str) -> str:
+    field = Threads.model_fields[name]
+    return f"set by spec.threads.{field.alias}"
+
+
+def _share(cpus: int, inside: int, kind: str) -> str:
+    return "one a CPU" if inside == 1 else f"{_cpus(cpus)} / {inside} {kind} threads"
+
+
+def _cpus(count: int) -> str:
+    return "1 CPU" if count == 1 else f"{count} CPUs"
