@@ -65,7 +65,7 @@ def images_beside_slow_url(rig: Rig) -> dict[str, float]:
 def images_beside_slow_site(rig: Rig) -> dict[str, float]:
     """The same, while eight requests at a time wait for slow downloads."""
     with _beside(rig, ["urls", rig.slow_url, "--concurrency", str(SLOW_DOWNLOADS)]) as (pid, _):
-        return _measure(rig, _images(rig, LIGHT_CONCURRENCY, seconds=rig.seconds), beside=pid)
+        return _measure(rig, _images(rig, LIGHT_CONCURRENCY, seconds=rig.seconds * 0.7), beside=pid)
 
 
 def images_beside_video(rig: Rig) -> dict[str, float]:
