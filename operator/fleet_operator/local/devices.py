@@ -33,13 +33,8 @@ def exclusive_cpus(visible: Iterable[int], replicas: int, each: int, claims: Cla
 
 
 def gpus_for(devices: Sequence[str], replica: int, each: int) -> str:
-    """CUDA_VISIBLE_DEVICES of replica number `replica`: `each` of `devices`, none shared.
-
-    More replicas than the devices suffice for start again from the first: the plan has warned of that.
-    """
-    if each == 0 or not devices:
-        return ""
-    return ",".join(devices[(replica * each + offset) % len(devices)] for offset in range(min(each, len(devices))))
+    """CUDA_VISIBLE_DEVICES of replica number `replica`: `each` of `devices`, none shared."""
+    return ",".join(devices[replica * each : (replica + 1) * each])
 
 
 def visible_gpus(environ: Mapping[str, str] = os.environ) -> tuple[str, ...]:

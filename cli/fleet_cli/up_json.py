@@ -1,0 +1,76 @@
+"""`encoderfleet up -o json`: one JSON object a line on stdout, the replicas' own lines on stderr."""
+
+import json
+import sys
+from collections.abc import Sequence
+from typing import Any
+
+from rich.console import Console
+from rich.text import Text
+
+from fleet_cli.up_report import Report
+from fleet_operator.local.supervise import Change, State
+
+
+class JsonReport(Report):
+    """Every line is an object with the field `event`.
+
+    `ready` comes once, with all replicas: name, endpoint, http, pid, cpus, env. `crashed`, `restarted`, `draining`,
+    `killing`, `stopped` and `drained` come as they happen.
+    """
+
+    _out = Console(file=sys.stdout, width=1 << 20, color_system=None)
+    _err = Console(stderr=True)
+    _all_ready = False
+
+    def starting(self) -> None:
+        """The plan's size, and what may be wrong with it."""
+        self._event("starting", pool=self.plan.pool, replicas=len(self.replicas), warnings=list(self.plan.warnings))
+
+    def change(self, change: Change) -> None:
+        """Crashes, restarts and ends; starts and first readiness are told by `starting` and `ready`."""
+        about: dict[str, Any] = {"replica": change.replica, "pid": change.pid}
+        if change.state is State.CRASHED:
+            self._event(
+                "crashed", **about, code=change.code, message=change.message, restart_in_seconds=change.restart_in
+            )
+        elif change.state is State.READY and self._all_ready:
+            self._event("restarted", **about)
+        elif change.state is State.STOPPED:
+            self._event("stopped", **about, code=change.code)
+
+    def line(self, replica: str, line: str) -> None:
+        """On stderr, as stdout is for objects."""
+        if not self.quiet:
+            self._print(self._err, Text(f"{replica} | {line}"))
+
+    def ready(self, pids: Sequence[int]) -> None:
+        """All that a program needs in order to use and watch the replicas."""
+        self._all_ready = True
+        described = [
+            {
+                "name": replica.name,
+                "endpoint": replica.ports.endpoint,
+                "http": f"http://{replica.ports.http_address}",
+                "pid": pid,
+                "cpus": None if replica.cpus is None else sorted(replica.cpus),
+                "env": replica.env,
+            }
+            for replica, pid in zip(self.replicas, pids, strict=True)
+        ]
+        self._event("ready", replicas=described)
+
+    def draining(self) -> None:
+        """With the seconds that they have."""
+        self._event("draining", seconds=self.plan.drain_seconds)
+
+    def killing(self) -> None:
+        """No fields."""
+        self._event("killing")
+
+    def drained(self) -> None:
+        """No fields: the last line."""
+        self._event("drained")
+
+    def _event(self, event: str, **fields: Any) -> None:
+        self._print(self._out, Text(json.dumps({"event": event, **fields})))

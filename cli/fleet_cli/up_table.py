@@ -1,0 +1,116 @@
+"""`encoderfleet up` for people: progress while the replicas load, a table, then their lines as they come."""
+
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from time import monotonic
+
+from rich.console import Console
+from rich.progress import Progress, ProgressColumn, SpinnerColumn, Task, TaskID, TextColumn, TimeElapsedColumn
+from rich.table import Table
+from rich.text import Text
+
+from fleet_cli.up_report import Report
+from fleet_operator.local.supervise import Change, State, Supervisor
+
+COLORS = ("cyan", "magenta", "green", "blue", "yellow")
+WIDTH_OF_FILES = 140
+
+
+def _console(*, stderr: bool) -> Console:
+    stream = sys.stderr if stderr else sys.stdout
+    return Console(file=stream, width=None if stream.isatty() else WIDTH_OF_FILES)
+
+
+class _SaysColumn(ProgressColumn):
+    """What a replica says about why it is not ready yet."""
+
+    def render(self, task: Task) -> Text:
+        supervisor: Supervisor = task.fields["supervisor"]
+        return Text("ready" if task.finished else supervisor.progress or supervisor.state.value)
+
+
+class TableReport(Report):
+    """Tables on stdout; progress, changes and the replicas' lines on stderr."""
+
+    def starting(self) -> None:
+        """What will run, and what may be wrong with it."""
+        self._out, self._err = _console(stderr=False), _console(stderr=True)
+        self._started = monotonic()
+        self._all_ready = False
+        self._rows: dict[str, TaskID] = {}
+        self._progress: Progress | None = None
+        count = len(self.replicas)
+        self._say(f"Pool {self.plan.pool}: starting {count} {'replica' if count == 1 else 'replicas'} on this machine")
+        for warning in self.plan.warnings:
+            self._say(f"warning: {warning}", "yellow")
+
+    def change(self, change: Change) -> None:
+        """One line each."""
+        name, seconds = change.replica, monotonic() - self._started
+        match change.state:
+            case State.READY if self._all_ready:
+                self._say(f"{name} is ready again, pid {change.pid}", "green")
+            case State.READY:
+                self._say(f"{name} is ready after {seconds:.1f} s", "green")
+                if self._progress is not None:
+                    self._progress.update(self._rows[name], completed=1)
+            case State.CRASHED if change.restart_in is not None:
+                self._say(f"{name} {change.message}, restart in {change.restart_in:.0f} s", "red")
+            case State.CRASHED:
+                self._say(f"{name} {change.message}", "red")
+            case State.STOPPED if change.code not in (None, 0):
+                self._say(f"{name} stopped: {change.message}", "yellow")
+            case State.STOPPED:
+                self._say(f"{name} stopped")
+            case _:
+                pass
+
+    def line(self, replica: str, line: str) -> None:
+        """Behind the replica's name, in its color."""
+        if not self.quiet:
+            number = [each.name for each in self.replicas].index(replica)
+            self._print(self._err, Text.assemble((f"{replica} | ", COLORS[number % len(COLORS)]), line))
+
+    @contextmanager
+    def waiting(self, supervisors: Sequence[Supervisor]) -> Iterator[None]:
+        """A row a replica, with what it says; nothing moves where stderr is not a terminal."""
+        columns = (SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn(), _SaysColumn())
+        with Progress(*columns, console=self._err, transient=True, disable=not self._err.is_terminal) as progress:
+            self._rows = {each.name: progress.add_task(each.name, total=1, supervisor=each) for each in supervisors}
+            self._progress = progress
+            yield
+        self._progress = None
+
+    def ready(self, pids: Sequence[int]) -> None:
+        """Where they are, what each may use, and the line to paste."""
+        self._all_ready = True
+        table = Table("replica", "endpoint", "metrics", "pid", "CPUs", "threads", box=None, pad_edge=False)
+        budget = self.plan.budget
+        threads = (
+            f"{budget.preprocess_workers} preprocess x {budget.intra_op_threads}, "
+            f"{budget.video_decode_threads} decode x {budget.ffmpeg_threads}, {budget.forward_threads} forward"
+        )
+        for replica, pid in zip(self.replicas, pids, strict=True):
+            cpus = f"{budget.cpus} shared" if replica.cpus is None else ",".join(map(str, sorted(replica.cpus)))
+            ports = replica.ports
+            table.add_row(replica.name, ports.endpoint, f"http://{ports.http_address}/metrics", str(pid), cpus, threads)
+        self._print(self._out, table)
+        endpoints = ",".join(replica.ports.endpoint for replica in self.replicas)
+        self._print(self._out, f"Try:   encoderfleet encode --endpoint {endpoints} FILE_OR_URL...")
+        self._print(self._out, "Stop:  Ctrl-C lets the replicas finish what they have; a second Ctrl-C does not wait")
+
+    def draining(self) -> None:
+        """And how to be faster."""
+        self._say(f"Draining, at most {self.plan.drain_seconds} s; Ctrl-C again ends them at once", "yellow")
+
+    def killing(self) -> None:
+        """Their requests fail over to other replicas, where there are any."""
+        self._say("Killing the replicas", "red")
+
+    def drained(self) -> None:
+        """The last line."""
+        self._say("All replicas have ended")
+
+    def _say(self, text: str, style: str = "") -> None:
+        self._print(self._err, Text(text, style=style))
