@@ -114,7 +114,7 @@ class AsyncClient:
         """
         engine = self._started()
         seconds = self.timeout if timeout is None else timeout
-        calls = engine.submit(_checked(items), math.inf if seconds is None else seconds)
+        calls = engine.submit(checked_items(items), math.inf if seconds is None else seconds)
         finished: asyncio.Queue[int] = asyncio.Queue()
         for index, call in enumerate(calls):
             call.done.add_done_callback(lambda _, index=index: finished.put_nowait(index))  # type: ignore[misc]
@@ -181,7 +181,12 @@ class AsyncClient:
         )
 
 
-def _checked(items: Iterable[Media]) -> list[Media]:
+def checked_items(items: Iterable[Media]) -> list[Media]:
+    """A list of `items`.
+
+    Raises:
+        TypeError: Something among them is no item.
+    """
     if isinstance(items, Media):
         raise TypeError("give a list of items: [image(...)], not one item")
     every = [*items]

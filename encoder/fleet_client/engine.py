@@ -22,6 +22,9 @@ from fleet_client.routing import Router
 LINGER_SECONDS = 0.25
 """How long a closing client waits for its last Cancels to leave."""
 
+MAX_TIMEOUT_SECONDS = 24 * 3600
+"""Encoders refuse longer ones; the client keeps its deadline itself, however long."""
+
 _log = logging.getLogger("fleet_client")
 
 
@@ -249,7 +252,7 @@ class Engine:
             frame=None if by_url else 0,
             sampling=call.item.sampling,
         )
-        timeout_ms = None if left == math.inf else max(1, math.ceil(left * 1000))
+        timeout_ms = None if left > MAX_TIMEOUT_SECONDS else max(1, math.ceil(left * 1000))
         header = pack(Encode(id=call.id, items=[item], timeout_ms=timeout_ms))
         frames = [header] if isinstance(source, str) else [header, memoryview(source).cast("B")]
         if not self._connections[address].send(frames):

@@ -19,6 +19,7 @@ class Job:
         attempts: How often it was sent.
         losses: How often its encoder died or hung.
         avoid: Encoders that failed on it.
+        left_at: Encoders that it was taken from, but that may still work on it.
         setback: The last reason why it had to wait or move.
     """
 
@@ -30,6 +31,7 @@ class Job:
     attempts: int = 0
     losses: int = 0
     avoid: set[str] = field(default_factory=set)
+    left_at: set[str] = field(default_factory=set)
     setback: EncodeError | None = None
 
 

@@ -120,6 +120,7 @@ class Router:
         job = self.jobs.get(result.id)
         if job is None:
             return False
+        job.left_at.discard(address)
         if result.status is Status.OK:
             if work is not None:
                 endpoint.finished(work)
@@ -182,7 +183,7 @@ class Router:
                     continue  # nobody better: it may come back
                 endpoint.pause(verdicts.SILENT, now)
                 endpoint.release(item)
-                self._actions.append(Abandon(endpoint.address, item))
+                job.left_at.add(endpoint.address)  # it may still answer: cancelled when the item is done
                 self._lose(item, endpoint.address, verdicts.SILENT)
 
     def _greet(self, now: float) -> None:
@@ -286,7 +287,8 @@ class Router:
         self._queue.pop(job.id, None)
         if job.endpoint is not None:
             self.endpoints[job.endpoint].release(job.id)
-            self._actions.append(Abandon(job.endpoint, job.id))
+            job.left_at.add(job.endpoint)
+        self._actions += [Abandon(address, job.id) for address in sorted(job.left_at)]
 
 
 def _objects(endpoint: Endpoint, job: Job) -> bool:

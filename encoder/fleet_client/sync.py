@@ -11,7 +11,7 @@ from types import TracebackType
 from typing import Any, Literal, Self, TypeVar, overload
 
 from fleet_client import errors, tensors
-from fleet_client.aio import AsyncClient, Outcome
+from fleet_client.aio import AsyncClient, Outcome, checked_items
 from fleet_client.encoding import Encoding
 from fleet_client.media import Media
 from fleet_client.protocol import Welcome
@@ -80,7 +80,9 @@ class Client:
         Raises:
             EncodeError: The first failed item's, after all the others are done; `results` has them.
         """
-        return self._background.call(self._client.encode([*items], return_errors=return_errors, timeout=timeout))
+        return self._background.call(
+            self._client.encode(checked_items(items), return_errors=return_errors, timeout=timeout)
+        )
 
     @overload
     def stream(
@@ -100,7 +102,7 @@ class Client:
         exception is raised at the end, after all that succeeded.
         """
         pairs: queue.SimpleQueue[tuple[int, Outcome] | BaseException | None] = queue.SimpleQueue()
-        stream = self._client.stream([*items], return_errors=return_errors, timeout=timeout)
+        stream = self._client.stream(checked_items(items), return_errors=return_errors, timeout=timeout)
         pump = self._background.start(_pump(stream, pairs))
         try:
             while (pair := pairs.get()) is not None:

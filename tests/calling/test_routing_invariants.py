@@ -1,0 +1,126 @@
+"""Whatever happens in whatever order: every item is in one place, every item ends once."""
+
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
+
+from fleet_client.jobs import Abandon, Fail, Job, Send
+from fleet_client.protocol import Load, Meta, Result, Status
+from fleet_client.routing import Router
+from scripted import welcome
+
+ADDRESSES = ("tcp://a:1", "tcp://b:1", "tcp://c:1")
+ENDPOINT = st.sampled_from(ADDRESSES)
+
+
+class Traffic(RuleBasedStateMachine):
+    """A fleet at its worst."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.router = Router(ADDRESSES, jitter=lambda: 0.5)
+        self.now = 0.0
+        self.open: set[str] = set()
+        self.ended: set[str] = set()
+        self.there: dict[str, list[str]] = {address: [] for address in ADDRESSES}  # what each encoder was sent
+        self.count = 0
+
+    def end(self, item: str) -> None:
+        assert item in self.open
+        self.open.remove(item)
+        self.ended.add(item)
+
+    @rule(
+        modality=st.sampled_from(["image", "video", "audio"]), size=st.integers(0, 5000), timeout=st.floats(0.1, 100.0)
+    )
+    def submit(self, modality: str, size: int, timeout: float) -> None:
+        self.count += 1
+        self.open.add(str(self.count))
+        self.router.submit(Job(str(self.count), modality, size, self.now + timeout))  # type: ignore[arg-type]
+
+    @rule(address=ENDPOINT)
+    def connect(self, address: str) -> None:
+        self.there[address].clear()
+        self.router.connected(address, self.now)
+
+    @rule(address=ENDPOINT)
+    def lose(self, address: str) -> None:
+        self.there[address].clear()
+        self.router.lost(address, "gone", self.now)
+
+    @rule(
+        address=ENDPOINT,
+        ready=st.booleans(),
+        limit=st.sampled_from([100, 4000]),
+        served=st.sampled_from([["image"], ["image", "video", "audio"]]),
+        patches=st.sampled_from([1, 3000, 100_000]),
+    )
+    def welcome(self, address: str, ready: bool, limit: int, served: list[str], patches: int) -> None:
+        if self.router.endpoints[address].connected:
+            greeting = welcome(ready=ready, max_item_bytes=limit, modalities=served, max_pending_patches=patches)
+            self.router.welcomed(address, greeting, self.now)
+
+    @rule(address=ENDPOINT, status=st.sampled_from(Status), which=st.integers(0, 100))
+    def answer(self, address: str, status: Status, which: int) -> None:
+        if self.there[address]:
+            item = self.there[address].pop(which % len(self.there[address]))
+            meta = Meta(tokens=1, patches=1 + which)
+            if self.router.answered(address, Result(id=item, index=0, status=status, meta=meta), self.now):
+                assert status is Status.OK
+                self.end(item)
+
+    @rule(address=ENDPOINT)
+    def garble(self, address: str) -> None:
+        if self.router.endpoints[address].connected:
+            self.router.garbled(address, "noise", self.now)
+
+    @rule(address=ENDPOINT, pending=st.integers(0, 100_000), draining=st.booleans())
+    def load(self, address: str, pending: int, draining: bool) -> None:
+        if self.router.endpoints[address].connected:
+            self.router.loaded(address, Load(pending_patches=pending, draining=draining), self.now)
+
+    @rule(which=st.integers(0, 100))
+    def cancel(self, which: int) -> None:
+        if self.open:
+            item = sorted(self.open)[which % len(self.open)]
+            self.router.cancel(item)
+            self.end(item)
+
+    @rule(seconds=st.floats(0.0, 15.0))
+    def decide(self, seconds: float) -> None:
+        self.now += seconds
+        for action in self.router.decide(self.now):
+            if isinstance(action, Send):
+                assert action.id in self.open
+                assert self.router.endpoints[action.address].connected
+                self.there[action.address].append(action.id)
+            elif isinstance(action, Fail):
+                self.end(action.id)
+            elif isinstance(action, Abandon):
+                assert action.id in self.ended
+        assert self.router.decide(self.now) == []  # it does not chase its own tail
+        assert self.router.wake_at(self.now) > self.now
+
+    @invariant()
+    def every_open_item_is_known_and_in_one_place(self) -> None:
+        failing = {action.id for action in self.router._actions if isinstance(action, Fail)}
+        assert self.router.jobs.keys() == self.open - failing
+        for item, job in self.router.jobs.items():
+            holders = [each.address for each in self.router.endpoints.values() if item in each.outstanding]
+            if job.endpoint is None:
+                assert item in self.router._queue
+                assert holders == []
+            else:
+                assert item not in self.router._queue
+                assert holders == [job.endpoint]
+
+    @invariant()
+    def the_books_are_right(self) -> None:
+        for each in self.router.endpoints.values():
+            assert each.bytes == sum(work.bytes for work in each.outstanding.values())
+            assert abs(each.mine - sum(work.patches for work in each.outstanding.values())) < 1e-3
+            assert set(each.outstanding) <= self.router.jobs.keys()
+
+
+Traffic.TestCase.settings = settings(max_examples=150, stateful_step_count=40, deadline=None)
+TestTraffic = Traffic.TestCase
