@@ -34,13 +34,14 @@ def new(family: str, seed: int, out: Path) -> None:
     It has the files, classes and layers of the real model, but few and narrow ones with random weights: good for a
     first try, demos and tests; its embeddings mean nothing.
     """
+    out = out.resolve()
+    if out.exists() and any(out.iterdir()):
+        raise click.ClickException(f"{out} is not empty: name a new directory, or empty it first")
+
     from fleet_encoder.families import FAMILIES
 
     if family not in FAMILIES:
         raise click.BadParameter(f"{family!r} is not served; choose from {', '.join(FAMILIES)}", param_hint="--family")
-    out = out.resolve()
-    if out.exists() and any(out.iterdir()):
-        raise click.ClickException(f"{out} is not empty: name a new directory, or empty it first")
     try:
         _write(family, seed, out)
     except OSError as error:
