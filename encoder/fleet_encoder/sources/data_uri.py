@@ -103,9 +103,10 @@ def _base64(pieces: Iterator[bytes]) -> Iterator[bytes]:
             decoded = binascii.a2b_base64(symbols[:whole], strict_mode=True)
         except binascii.Error:
             raise _not_base64() from None
-        if ended:
+        padding = whole // 4 * 3 - len(decoded)
+        if ended or padding > 2:
             raise _not_base64()
-        ended = len(decoded) < whole // 4 * 3  # padded: nothing may follow
+        ended = padding > 0  # nothing may follow
         yield decoded
     if rest:
         raise _not_base64()

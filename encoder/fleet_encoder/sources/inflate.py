@@ -11,7 +11,7 @@ STEP = 1 << 18
 """Bytes decoded at once, at most: what a bomb costs before it is noticed."""
 
 
-def inflate(body: bytearray, max_bytes: int, cover: Callable[[int], None], shown: str) -> bytearray:
+def inflate(body: bytearray | memoryview, max_bytes: int, cover: Callable[[int], None], shown: str) -> bytearray:
     """The decoded body.
 
     Args:

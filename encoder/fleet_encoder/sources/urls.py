@@ -22,7 +22,7 @@ SCHEMES = ("http", "https", "data", "file")
 
 _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]{0,31}):")
 _MEDIA_TYPE = re.compile(r"[A-Za-z0-9!#$&^_.+-]{1,63}/[A-Za-z0-9!#$&^_.+-]{1,63}(?=[;,])")
-_UNSAFE = re.compile(r"[\x00-\x20\x7f\\]")
+_UNSAFE = re.compile(r"[\x00-\x20\x7f\\\ud800-\udfff]")
 _HOST = re.compile(r"(?=.{1,253}\.?$)([a-z0-9_-]{1,63}\.)*[a-z0-9_-]{1,63}\.?")
 _NUMBER = re.compile(r"[0-9]+|0x[0-9a-f]*")
 
@@ -126,6 +126,7 @@ def _read(text: str, *, relative: bool = False) -> URL:
         raise Invalid("an URL must not contain spaces, control characters or backslashes: percent-encode them")
     try:
         url = URL(text, encoded=text.isascii())
+        _ = url.explicit_port, url.raw_host  # read only now, and raise then
     except ValueError:
         raise Invalid("the URL cannot be read: check its host and port") from None
     if not relative and not url.scheme:
