@@ -1,11 +1,9 @@
 """`encoderfleet up -o json`: one JSON object a line on stdout, the replicas' own lines on stderr."""
 
 import json
-import sys
 from collections.abc import Sequence
 from typing import Any
 
-from rich.console import Console
 from rich.text import Text
 
 from fleet_cli.up_report import Report
@@ -19,8 +17,6 @@ class JsonReport(Report):
     `killing`, `stopped` and `drained` come as they happen.
     """
 
-    _out = Console(file=sys.stdout, width=1 << 20, color_system=None)
-    _err = Console(stderr=True)
     _all_ready = False
 
     def starting(self) -> None:

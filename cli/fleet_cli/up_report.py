@@ -1,15 +1,38 @@
 """What `encoderfleet up` says. One method a happening; `up_table` says it to people, `up_json` to programs."""
 
 import os
+import sys
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from typing import TextIO
 
-from fleet_operator.plan import Plan
-from rich.console import Console
+from rich.console import Console, RenderableType
 
 from fleet_operator.local.supervise import Change, Supervisor
 from fleet_operator.local.world import Replica
+from fleet_operator.plan import Plan
+
+WIDTH_OF_FILES = 140
+
+
+class Output(Console):
+    """A rich console that falls silent when its reader is gone, where rich would end the program.
+
+    Args:
+        stream: stdout or stderr.
+    """
+
+    def __init__(self, stream: TextIO) -> None:
+        super().__init__(file=stream, width=None if stream.isatty() else WIDTH_OF_FILES)
+        self.broken = False
+
+    def on_broken_pipe(self) -> None:
+        """Swallow whatever is still to be written, or is in Python's buffer."""
+        self.quiet = self.broken = True
+        null = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(null, self.file.fileno())
+        os.close(null)
 
 
 class Report(ABC):
@@ -19,7 +42,7 @@ class Report(ABC):
         plan: What runs.
         replicas: Where.
         quiet: Leave the replicas' own lines out.
-        on_broken: Called once, when the reader of the output is gone.
+        on_broken: Called when the reader of the output is gone.
     """
 
     def __init__(
@@ -29,6 +52,7 @@ class Report(ABC):
         self.replicas = tuple(replicas)
         self.quiet = quiet
         self.on_broken = on_broken
+        self._out, self._err = Output(sys.stdout), Output(sys.stderr)
 
     @abstractmethod
     def starting(self) -> None:
@@ -63,10 +87,10 @@ class Report(ABC):
     def drained(self) -> None:
         """None is left."""
 
-    def _print(self, console: Console, *objects: object) -> None:
+    def _print(self, output: Output, text: RenderableType) -> None:
         try:
-            console.print(*objects, soft_wrap=True, markup=False, highlight=False)
-        except OSError:
-            # Whatever is still in the buffer would raise again when Python ends.
-            os.dup2(os.open(os.devnull, os.O_WRONLY), console.file.fileno())
+            output.print(text, soft_wrap=True, markup=False, highlight=False)
+        except OSError:  # the terminal was closed
+            output.on_broken_pipe()
+        if output.broken:
             self.on_broken()

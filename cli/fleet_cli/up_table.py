@@ -1,11 +1,9 @@
 """`encoderfleet up` for people: progress while the replicas load, a table, then their lines as they come."""
 
-import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from time import monotonic
 
-from rich.console import Console
 from rich.progress import Progress, ProgressColumn, SpinnerColumn, Task, TaskID, TextColumn, TimeElapsedColumn
 from rich.table import Table
 from rich.text import Text
@@ -14,12 +12,6 @@ from fleet_cli.up_report import Report
 from fleet_operator.local.supervise import Change, State, Supervisor
 
 COLORS = ("cyan", "magenta", "green", "blue", "yellow")
-WIDTH_OF_FILES = 140
-
-
-def _console(*, stderr: bool) -> Console:
-    stream = sys.stderr if stderr else sys.stdout
-    return Console(file=stream, width=None if stream.isatty() else WIDTH_OF_FILES)
 
 
 class _SaysColumn(ProgressColumn):
@@ -35,7 +27,6 @@ class TableReport(Report):
 
     def starting(self) -> None:
         """What will run, and what may be wrong with it."""
-        self._out, self._err = _console(stderr=False), _console(stderr=True)
         self._started = monotonic()
         self._all_ready = False
         self._rows: dict[str, TaskID] = {}

@@ -1,0 +1,15 @@
+"""`encoderfleet up` with another program as encoder: `up.py "PROGRAM ARG..." POOL [OPTION...]`.
+
+Restarts are quick, so that what takes five failed starts is seen within a second.
+"""
+
+import shlex
+import sys
+from functools import partial
+
+from fleet_cli import up
+from fleet_operator.local import backoff
+
+backoff.FIRST_DELAY = 0.05
+up.serve = partial(up.serve, program=(sys.executable, *shlex.split(sys.argv.pop(1))))
+up.command(prog_name="encoderfleet up")

@@ -1,0 +1,205 @@
+import os
+import signal
+import socket
+import subprocess
+import sys
+import urllib.request
+from pathlib import Path
+
+import pytest
+from tests.running_locally.running_up import PROGRAMS, Up, is_running, pool_file, pool_with_model, wait_until
+
+
+def test_ready_says_where_the_replicas_are(tmp_path: Path) -> None:
+    with Up(pool_with_model(tmp_path), "-o", "json", "--log-format", "json") as up:
+        replicas = up.event("ready")["replicas"]
+        assert [replica["name"] for replica in replicas] == ["pool-0", "pool-1"]
+        for replica in replicas:
+            with urllib.request.urlopen(f"{replica['http']}/readyz", timeout=30) as reply:
+                assert reply.status == 200
+            with socket.create_connection(("127.0.0.1", int(replica["endpoint"].rpartition(":")[2]))):
+                pass
+            env = Path(f"/proc/{replica['pid']}/environ").read_bytes().decode().split("\0")
+            assert {f"{name}={value}" for name, value in replica["env"].items()} <= set(env)
+            assert replica["env"]["ENCODERFLEET_MODEL"] == str(tmp_path / "model")
+            assert replica["env"]["ENCODERFLEET_LOG_FORMAT"] == "json"
+        assert len({replica["endpoint"] for replica in replicas} | {replica["http"] for replica in replicas}) == 4
+        up.ctrl_c()
+        assert up.end() == 0
+
+
+def test_the_given_port_is_where_it_starts(tmp_path: Path) -> None:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        first = probe.getsockname()[1]
+    with Up(pool_with_model(tmp_path, replicas=1), "-o", "json", "--port", str(first)) as up:
+        (replica,) = up.event("ready")["replicas"]
+        assert replica["endpoint"] == f"tcp://127.0.0.1:{first}"
+        assert replica["http"] == f"http://127.0.0.1:{first + 1}"
+
+
+def test_a_killed_replica_is_started_again(tmp_path: Path) -> None:
+    with Up(pool_with_model(tmp_path), "-o", "json") as up:
+        victim, other = up.event("ready")["replicas"]
+        os.kill(victim["pid"], signal.SIGKILL)
+        crash = up.event("crashed")
+        assert (crash["replica"], crash["pid"], crash["code"]) == ("pool-0", victim["pid"], -9)
+        assert crash["restart_in_seconds"] > 0
+        restarted = up.event("restarted")
+        assert restarted["replica"] == "pool-0"
+        assert restarted["pid"] != victim["pid"]
+        with urllib.request.urlopen(f"{victim['http']}/readyz", timeout=30) as reply:
+            assert reply.status == 200
+        assert is_running(other["pid"])
+        up.ctrl_c()
+        assert up.end() == 0
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_a_signal_drains_all(tmp_path: Path, number: signal.Signals) -> None:
+    with Up(pool_with_model(tmp_path), "-o", "json", replica="--drain 0.5") as up:
+        pids = [replica["pid"] for replica in up.event("ready")["replicas"]]
+        up.signal(number)
+        up.event("draining")
+        assert {up.event("stopped")["code"], up.event("stopped")["code"]} == {0}
+        up.event("drained")
+        assert up.end() == 0
+        assert not any(map(is_running, pids))
+    assert sum("| drained" in line for line in up.err) == 2, "each replica finished and said so"
+
+
+def test_ctrl_c_before_they_are_ready(tmp_path: Path) -> None:
+    with Up(pool_with_model(tmp_path), "-o", "json", replica="--startup 1000") as up:
+        wait_until(lambda: sum("| cpus" in line for line in up.err) == 2)
+        up.ctrl_c()
+        up.event("draining")
+        up.ctrl_c()
+        up.event("drained")
+        assert up.end() == 130
+
+
+def test_a_second_ctrl_c_does_not_wait(tmp_path: Path) -> None:
+    with Up(pool_with_model(tmp_path), "-o", "json", replica="--drain 1000") as up:
+        pids = [replica["pid"] for replica in up.event("ready")["replicas"]]
+        up.ctrl_c()
+        wait_until(lambda: sum("| draining" in line for line in up.err) == 2)
+        assert all(map(is_running, pids))
+        up.ctrl_c()
+        up.event("killing")
+        assert up.end() == 130
+        assert not any(map(is_running, pids))
+
+
+def test_a_sigkill_of_up_leaves_no_orphan(tmp_path: Path) -> None:
+    with Up(pool_with_model(tmp_path), "-o", "json", replica="--deaf") as up:
+        pids = [replica["pid"] for replica in up.event("ready")["replicas"]]
+        assert all(map(is_running, pids))
+        up.signal(signal.SIGKILL)
+        wait_until(lambda: not any(map(is_running, pids)))
+
+
+def test_a_replica_that_does_not_finish_is_killed_and_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with Up(pool_with_model(tmp_path, replicas=1, drain_seconds=0), "-o", "json", replica="--deaf") as up:
+        up.event("ready")
+        up.ctrl_c()
+        assert up.event("stopped")["code"] == -9
+        assert up.end() == 1
+
+
+def test_a_bad_setting_ends_it_with_the_replicas_line(tmp_path: Path) -> None:
+    with Up(pool_with_model(tmp_path), "-o", "json", "--quiet", replica="--exit 2") as up:
+        assert up.end() == 2
+    assert len(up.err) == 1
+    assert up.err[0] in [f"Error: pool-{i} refused its settings: setting pool-{i} is wrong" for i in (0, 1)]
+    assert sum('"crashed"' in line for line in up.out) >= 1
+
+
+def test_a_replica_that_never_starts_ends_it(tmp_path: Path) -> None:
+    with Up(pool_with_model(tmp_path, replicas=1), "-o", "json", "--quiet", replica="--exit 7") as up:
+        assert up.end() == 1
+    assert up.err == [
+        "Error: pool-0 never became ready in 5 starts, the last time it exited with code 7: setting pool-0 is wrong"
+    ]
+    assert sum('"crashed"' in line for line in up.out) == 5
+
+
+def test_a_busy_port_is_one_line_before_anything_starts(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
+        with Up(pool_with_model(tmp_path), "--port", str(port)) as up:
+            assert up.end() == 2
+    assert up.out == []
+    assert len(up.err) == 1
+    assert up.err[0].startswith(f"Error: port {port} on 127.0.0.1 is busy")
+
+
+def test_a_missing_model_says_how_to_get_one(tmp_path: Path) -> None:
+    with Up(pool_file(tmp_path, "no-such-model"), replica="") as up:
+        assert up.end() == 2
+    assert up.out == []
+    assert len(up.err) == 1
+    assert up.err[0].startswith(f"Error: spec.model.path: there is no model in {tmp_path}/no-such-model")
+    assert up.err[0].endswith(f"encoderfleet model new --family qwen2_5_vl {tmp_path}/no-such-model")
+
+
+@pytest.mark.parametrize(
+    ("text", "line"),
+    [
+        ("spec: [", "cannot be read as YAML"),
+        (
+            "kind: EncoderPool\napiVersion: encoderfleet.io/v1alpha1\nmetadata: {name: p}\nspec: {model: {pth: x}}",
+            "path",
+        ),
+    ],
+)
+def test_a_wrong_pool_file_starts_nothing(tmp_path: Path, text: str, line: str) -> None:
+    (tmp_path / "pool.yaml").write_text(text)
+    with Up(tmp_path / "pool.yaml", "-o", "json") as up:
+        assert up.end() == 2
+    assert up.out == []
+    assert up.err[0].startswith("Error: ")
+
+
+def test_no_replicas_are_nothing_to_run(tmp_path: Path) -> None:
+    with Up(pool_with_model(tmp_path, replicas=0)) as up:
+        assert up.end() == 2
+    assert up.err == ["Error: spec.replicas: 0 leaves nothing to run here; set it to 1 or more"]
+
+
+def test_the_table_has_what_one_pastes(tmp_path: Path) -> None:
+    with Up(pool_with_model(tmp_path)) as up:
+        wait_until(lambda: any(line.startswith("Stop:") for line in up.out))
+        up.ctrl_c()
+        assert up.end() == 0
+    rows = [line.split() for line in up.out if line.startswith("pool-")]
+    assert [row[0] for row in rows] == ["pool-0", "pool-1"]
+    endpoints = [row[1] for row in rows]
+    assert f"Try:   encoderfleet encode --endpoint {','.join(endpoints)} FILE_OR_URL..." in up.out
+    assert all(row[2].startswith("http://127.0.0.1:") and row[2].endswith("/metrics") for row in rows)
+    assert all("forward" in row for row in rows)
+    assert "pool-1 | drained" in up.err
+    assert up.err[-1] == "All replicas have ended"
+
+
+def test_quiet_leaves_the_replicas_lines_out(tmp_path: Path) -> None:
+    with Up(pool_with_model(tmp_path), "--quiet") as up:
+        wait_until(lambda: any(line.startswith("Stop:") for line in up.out))
+        up.ctrl_c()
+        assert up.end() == 0
+    assert not any("|" in line for line in up.err)
+    assert any(line.startswith("pool-0 is ready after") for line in up.err)
+
+
+def test_it_drains_when_nobody_reads_any_more(tmp_path: Path) -> None:
+    pool = pool_with_model(tmp_path, replicas=1)
+    program = [sys.executable, str(PROGRAMS / "up.py"), str(PROGRAMS / "replica.py"), str(pool), "-o", "json"]
+    with subprocess.Popen(program, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as up:
+        assert up.stdout is not None
+        assert up.stderr is not None
+        up.stdout.readline()
+        up.stdout.close()  # `ready` meets a closed pipe
+        said = up.stderr.read()
+        assert up.wait(60) == 0
+    assert "Traceback" not in said
+    assert "Exception ignored" not in said
+    assert said.splitlines()[-1] == "pool-0 | drained"
