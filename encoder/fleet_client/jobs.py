@@ -17,7 +17,7 @@ class Job:
         deadline: When nobody wants it any more; infinite for never.
         endpoint: Where it is now; None while it waits.
         attempts: How often it was sent.
-        losses: How often its encoder died or hung.
+        lost_at: Encoders that died or hung with it, once for each time.
         avoid: Encoders that failed on it.
         left_at: Encoders that it was taken from, but that may still work on it.
         setback: The last reason why it had to wait or move.
@@ -29,7 +29,7 @@ class Job:
     deadline: float = float("inf")
     endpoint: str | None = None
     attempts: int = 0
-    losses: int = 0
+    lost_at: list[str] = field(default_factory=list)
     avoid: set[str] = field(default_factory=set)
     left_at: set[str] = field(default_factory=set)
     setback: EncodeError | None = None

@@ -211,7 +211,7 @@ class Router:
             job = self.jobs[item]
             able = [each for each in open_ones if each.address not in job.avoid and not _objects(each, job)]
             if able:
-                chosen = min(able, key=lambda each: (each.load, each.used))
+                chosen = min(able, key=lambda each: (job.lost_at.count(each.address), each.load, each.used))
                 self._assign(job, chosen, now)
                 sent.append(job)
                 if not chosen.open(now):
@@ -264,10 +264,10 @@ class Router:
         job = self.jobs.get(item)
         if job is None or job.endpoint != address:
             return
-        job.losses += 1
-        job.setback = verdicts.lost(job.losses, address, problem)
+        job.lost_at.append(address)
+        job.setback = verdicts.lost(len(job.lost_at), address, problem)
         job.endpoint = None
-        if job.losses >= MAX_LOSSES:
+        if len(job.lost_at) >= MAX_LOSSES:
             self._fail(job, job.setback)
         else:
             self._requeue(job)
