@@ -5,8 +5,10 @@ intra-op threads, a forward pass on the CPU as many as torch runs. What is held 
 capacity, for every CPU count. There is no static split: images alone may use every CPU.
 
 Fairness is between *flows* (image, video, audio, forward), by CPU time used: start-time fair queueing. Long work
-asks again between its steps, so a video beside images takes its share, not the machine. A flow that was
-idle starts at the virtual time of the busiest-served one now waiting or running: idleness earns no credit.
+asks again between its steps, so a video beside images takes its share, not the machine. What a step will take is
+guessed from the flow's last ones and charged when it begins, then corrected: else a flow of long steps would take
+every free slot before the first of them ends. A flow that was idle starts at the virtual time of the one that is
+served now: idleness earns no credit, and having been alone costs none.
 
 Pure but for the futures: no threads here, all calls on the event loop.
 """
@@ -18,18 +20,49 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from time import monotonic
 
+_SMOOTHING = 0.2
+"""Weight of the last step in the guess of the next."""
+
+
+@dataclass(slots=True, eq=False)
+class Cap:
+    """A second limit that some of the callers share: the threads of a pool. Work that has no thread holds no CPU."""
+
+    limit: int
+    running: int = 0
+
+    @property
+    def full(self) -> bool:
+        """No more may start now."""
+        return self.running >= self.limit
+
+
+@dataclass(slots=True, eq=False)
+class _Waiter:
+    weight: int
+    cap: Cap | None
+    granted: asyncio.Future[None]
+
+    @property
+    def may_start(self) -> bool:
+        return self.cap is None or not self.cap.full
+
 
 @dataclass(slots=True)
 class _Flow:
-    """Waiters of one kind, oldest first, and the CPU time that the kind has had."""
+    """Waiters of one kind, oldest first, and the CPU time that the kind has had.
+
+    `charges` are the guesses that running steps were charged for; `typical` is the guess for a step on one slot.
+    """
 
     virtual_time: float = 0.0
-    running: int = 0
-    waiters: deque[tuple[int, asyncio.Future[None]]] = field(default_factory=deque)
+    typical: float = 0.0
+    charges: deque[float] = field(default_factory=deque)
+    waiters: deque[_Waiter] = field(default_factory=deque)
 
     @property
     def active(self) -> bool:
-        return bool(self.waiters) or self.running > 0
+        return bool(self.waiters or self.charges)
 
 
 class CpuSlots:
@@ -47,6 +80,7 @@ class CpuSlots:
         self.held = 0
         self._clock = clock
         self._flows: dict[str, _Flow] = {}
+        self._virtual_time = 0.0
 
     @property
     def waiting(self) -> int:
@@ -67,49 +101,59 @@ class CpuSlots:
         finally:
             self.release(flow, weight, self._clock() - started)
 
-    async def acquire(self, flow: str, weight: int) -> int:
-        """Wait for slots; returns how many were taken, for `release`."""
+    async def acquire(self, flow: str, weight: int, cap: Cap | None = None) -> int:
+        """Wait for slots, and for room under `cap`; returns how many slots were taken, for `release`."""
         weight = max(1, min(weight, self.capacity))
         entry = self._flows.setdefault(flow, _Flow())
         if not entry.active:
-            busy = [other.virtual_time for other in self._flows.values() if other.active]
-            entry.virtual_time = max(entry.virtual_time, min(busy, default=0.0))
-        waiter: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        entry.waiters.append((weight, waiter))
+            entry.virtual_time = max(entry.virtual_time, self._virtual_time)
+        waiter = _Waiter(weight, cap, asyncio.get_running_loop().create_future())
+        entry.waiters.append(waiter)
         self._grant()
         try:
-            await waiter
+            await waiter.granted
         except asyncio.CancelledError:
-            if waiter.done() and not waiter.cancelled():
-                self.release(flow, weight, 0.0)
-            else:
-                entry.waiters.remove((weight, waiter))
+            if waiter in entry.waiters:
+                entry.waiters.remove(waiter)
                 self._grant()
+            elif not waiter.granted.cancelled():
+                self.release(flow, weight, 0.0, cap)
             raise
         return weight
 
-    def release(self, flow: str, weight: int, seconds: float) -> None:
-        """Give slots back that were held for `seconds`."""
+    def release(self, flow: str, weight: int, seconds: float, cap: Cap | None = None) -> None:
+        """Give slots back that were held for `seconds`; `flow`, `weight` and `cap` as they were acquired with."""
         entry = self._flows[flow]
-        entry.virtual_time += weight * seconds
-        entry.running -= 1
+        entry.virtual_time += weight * seconds - entry.charges.popleft()
+        if seconds:
+            entry.typical += _SMOOTHING * (seconds - entry.typical)
         self.held -= weight
+        if cap is not None:
+            cap.running -= 1
+        if not any(other.active for other in self._flows.values()):
+            self._virtual_time = max(other.virtual_time for other in self._flows.values())
         self._grant()
 
     def _grant(self) -> None:
         """Let in the flow that has had least, until it does not fit: no overtaking, or a wide one would starve."""
         while True:
-            waiting = [flow for flow in self._flows.values() if flow.waiters]
-            if not waiting:
+            for flow in self._flows.values():
+                while flow.waiters and flow.waiters[0].granted.done():
+                    flow.waiters.popleft()  # cancelled a moment ago; its own coroutine has not run yet
+            ready = [flow for flow in self._flows.values() if flow.waiters and flow.waiters[0].may_start]
+            if not ready:
                 return
-            flow = min(waiting, key=lambda each: each.virtual_time)
-            weight, waiter = flow.waiters[0]
-            if waiter.done():  # cancelled a moment ago; its own coroutine has not run yet
-                flow.waiters.popleft()
-                continue
-            if self.held + weight > self.capacity:
+            flow = min(ready, key=lambda each: (each.virtual_time, len(each.charges)))
+            if self.held + flow.waiters[0].weight > self.capacity:
                 return
-            flow.waiters.popleft()
-            flow.running += 1
-            self.held += weight
-            waiter.set_result(None)
+            self._start(flow, flow.waiters.popleft())
+
+    def _start(self, flow: _Flow, waiter: _Waiter) -> None:
+        self._virtual_time = max(self._virtual_time, flow.virtual_time)
+        charge = waiter.weight * flow.typical
+        flow.virtual_time += charge
+        flow.charges.append(charge)
+        self.held += waiter.weight
+        if waiter.cap is not None:
+            waiter.cap.running += 1
+        waiter.granted.set_result(None)

@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from time import monotonic
 from typing import ParamSpec, TypeVar
 
-from fleet_encoder.slots import CpuSlots
+from fleet_encoder.slots import Cap, CpuSlots
 
 _P = ParamSpec("_P")
 _R = TypeVar("_R")
@@ -29,34 +29,24 @@ class CpuWorkers:
         self.name = name
         self.workers = workers
         self.slots = slots
-        # A slot must not be held while its work still waits for a thread; fair between flows, as the slots are.
-        self._free = CpuSlots(workers)
+        self._cap = Cap(workers)
         self._threads = ThreadPoolExecutor(workers, thread_name_prefix=name, initializer=initializer)
 
     async def run(self, flow: str, weight: int, function: Callable[_P, _R], *args: _P.args, **kwargs: _P.kwargs) -> _R:
         """Run `function` in a thread while holding `weight` slots, charged to `flow`.
 
-        Where the caller is cancelled, the slots stay held until the thread is really done.
+        Slots are taken only when a thread is free. Where the caller is cancelled, they stay held until the thread is
+        really done.
         """
-        await self._free.acquire(flow, 1)
-        try:
-            weight = await self.slots.acquire(flow, weight)
-        except BaseException:
-            self._free.release(flow, 1, 0.0)
-            raise
+        weight = await self.slots.acquire(flow, weight, self._cap)
         started = monotonic()
-
-        def give_back(_: object) -> None:
-            seconds = monotonic() - started
-            self.slots.release(flow, weight, seconds)
-            self._free.release(flow, 1, seconds)
-
         try:
-            future = asyncio.get_running_loop().run_in_executor(self._threads, lambda: function(*args, **kwargs))
+            loop = asyncio.get_running_loop()
+            future = loop.run_in_executor(self._threads, lambda: function(*args, **kwargs))
         except BaseException:
-            give_back(None)
+            self.slots.release(flow, weight, 0.0, self._cap)
             raise
-        future.add_done_callback(give_back)
+        future.add_done_callback(lambda _: self.slots.release(flow, weight, monotonic() - started, self._cap))
         return await asyncio.shield(future)
 
     def close(self) -> None:
