@@ -27,7 +27,7 @@ def root(tmp_path: Path) -> Path:
 
 
 def read(path: object, root: Path | None, limit: int = LIMIT) -> bytes:
-    return local.read(str(path), root, limit, lambda size: None)
+    return local.read(str(path), f"file://{path}", root, limit, lambda size: None)
 
 
 async def test_by_url(root: Path) -> None:
@@ -176,6 +176,18 @@ def test_a_file_that_is_not_there(root: Path) -> None:
         read(root / "nothing", root)
 
 
+async def test_odd_names_come_back_as_they_were_written(root: Path) -> None:
+    """One line of plain text, whatever the name decodes to; a reply or a log could not carry the rest."""
+    (root / "two\nlines").write_bytes(b"fine")
+    async with fetcher(local_root=root) as fetch:
+        assert await fetch.fetch(f"file://{root}/two%0Alines", None) == b"fine"
+        for name in ("no%0Asuch", "no%FFsuch", "no\u00fcsuch"):
+            with pytest.raises(Invalid, match="No such file") as caught:
+                await fetch.fetch(f"file://{root}/{name}", None)
+            assert str(caught.value).isascii()
+            assert str(caught.value).isprintable()
+
+
 def test_a_link_to_itself(root: Path) -> None:
     (root / "loop").symlink_to("loop")
     with pytest.raises(Invalid, match="symbolic links|regular"):
@@ -193,10 +205,10 @@ def test_the_size_is_judged_before_reading(root: Path) -> None:
         file.truncate(1 << 42)
     asked: list[int] = []
     with pytest.raises(TooLarge, match=rf"{1 << 42} bytes.*spec\.media\.maxBytes"):
-        local.read(str(root / "large"), root, LIMIT, asked.append)
+        local.read(str(root / "large"), "file:///large", root, LIMIT, asked.append)
     assert asked == []
     (root / "exact").write_bytes(bytes(LIMIT))
-    assert local.read(str(root / "exact"), root, LIMIT, asked.append) == bytes(LIMIT)
+    assert local.read(str(root / "exact"), "file:///exact", root, LIMIT, asked.append) == bytes(LIMIT)
     assert asked == [LIMIT]
 
 

@@ -1,6 +1,8 @@
 """What an URL may look like, and what of it is shown."""
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from yarl import URL
 
 from fleet_encoder.errors import Invalid
@@ -135,6 +137,20 @@ def test_allowed_domains(host: str, domains: tuple[str, ...], allowed: bool) -> 
 )
 def test_redacted(text: str, shown: str) -> None:
     assert redacted(text) == shown
+
+
+@given(
+    st.sampled_from(["", "http:", "http://", "https://a", "file:", "file:///", "data:", "http://[", "http://a/"]),
+    st.text(st.characters(), max_size=40),
+)
+def test_whatever_is_sent_a_message_is_one_line_of_plain_text(start: str, rest: str) -> None:
+    shown = [redacted(start + rest)]
+    for judge in (scheme, file_path, lambda text: http_url(text, ("a.org",))):
+        try:
+            judge(start + rest)
+        except Invalid as error:
+            shown.append(str(error))
+    assert all(each.isascii() and each.isprintable() for each in shown)
 
 
 @pytest.mark.parametrize(

@@ -139,7 +139,7 @@ class Fetcher:
                 return await _in_thread(self._decoding, hold, data_uri.decode, url, limit, hold.cover)
             case "file":
                 path, root = file_path(url), self._policy.local_root
-                return await _in_thread(self._files, hold, local.read, path, root, limit, hold.cover)
+                return await _in_thread(self._files, hold, local.read, path, redacted(url), root, limit, hold.cover)
             case _:
                 try:
                     return await self._http.fetch(url, hold.cover)
