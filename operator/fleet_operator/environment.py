@@ -36,7 +36,7 @@ def settings(pool: EncoderPool, *, gpus: int) -> tuple[EnvVar, ...]:
         EnvVar(
             "ENCODERFLEET_MODALITIES",
             ",".join(spec.modalities),
-            "spec.modalities" if spec.modalities else "spec.modalities; empty: all that the model has",
+            "spec.modalities" if spec.modalities else "spec.modalities: all of the model's",
         ),
         EnvVar("ENCODERFLEET_DEVICE", *device),
         EnvVar("ENCODERFLEET_BATCH_MAX_PATCHES", str(spec.batching.max_patches), "spec.batching.maxPatches"),
@@ -60,7 +60,7 @@ def settings(pool: EncoderPool, *, gpus: int) -> tuple[EnvVar, ...]:
         EnvVar(
             "ENCODERFLEET_ALLOWED_DOMAINS",
             ",".join(media.allowed_domains),
-            "spec.media.allowedDomains" if media.allowed_domains else "spec.media.allowedDomains; empty: any",
+            "spec.media.allowedDomains" if media.allowed_domains else "spec.media.allowedDomains: any host",
         ),
         EnvVar(
             "ENCODERFLEET_ALLOW_PRIVATE_NETWORKS",
@@ -70,7 +70,7 @@ def settings(pool: EncoderPool, *, gpus: int) -> tuple[EnvVar, ...]:
         EnvVar(
             "ENCODERFLEET_LOCAL_ROOT",
             media.local_root or "",
-            "spec.media.localRoot" if media.local_root else "spec.media.localRoot; unset: no local files",
+            "spec.media.localRoot" if media.local_root else "spec.media.localRoot: no local files",
         ),
         EnvVar("ENCODERFLEET_CACHE_BYTES", str(spec.cache.size), "spec.cache.size"),
         EnvVar("ENCODERFLEET_DRAIN_SECONDS", str(spec.lifecycle.drain_seconds), "spec.lifecycle.drainSeconds"),

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 
 from fleet_operator.api import EncoderPool
 from fleet_operator.environment import EnvVar, settings
+from fleet_operator.quantity import format_quantity
 from fleet_operator.threads import ThreadBudget, budget
 
 __all__ = ["EnvVar", "NodeShape", "Plan", "ThreadBudget", "plan"]
@@ -94,13 +95,15 @@ def _cpus(pool: EncoderPool, shape: NodeShape) -> _Share:
     warnings: list[str] = []
     if replicas > shape.cpus:
         warnings.append(
-            f"spec.replicas: {replicas} replicas on {_count(shape.cpus, 'CPU')} have 1 CPU each in the plan and share it "
-            f"in truth; at most {shape.cpus} fit"
+            f"spec.replicas: {replicas} replicas on {_count(shape.cpus, 'CPU')} are planned with 1 each and share "
+            f"them in truth; at most {shape.cpus} fit"
         )
     if asked is None:
         return _Share(share, arithmetic, tuple(warnings))
     whole = max(1, int(asked))
-    rounding = "" if whole == asked else f" ({asked}, rounded down)" if asked > 1 else f" ({asked}, but at least 1)"
+    rounding = (
+        "" if whole == asked else f" ({format_quantity(asked)}, {'rounded down' if asked > 1 else 'but at least 1'})"
+    )
     if whole <= share:
         return _Share(whole, f"spec.resources.cpus{rounding}; the share would be {share}", tuple(warnings))
     warnings.append(
@@ -114,29 +117,25 @@ def _gpus(pool: EncoderPool, shape: NodeShape) -> _Share:
     share = shape.gpus // max(1, replicas)
     arithmetic = _division(shape.gpus, "GPU", replicas)
     if asked == 0:
-        return _Share(0, "spec.resources.gpus: 0")
-    if asked is None:
-        if share == 0 and shape.gpus:
-            return _Share(0, arithmetic, (f"spec.replicas: {_too_few(replicas, shape.gpus)}",))
-        return _Share(min(share, 1), f"1 where there is one; {arithmetic}")
+        return _Share(0, "spec.resources.gpus")
+    if shape.gpus == 0:
+        missing = "spec.resources.gpus: this machine has no GPU: the replicas run on the CPU, slower"
+        return _Share(0, "the machine has none", (missing,) if asked else ())
     if share == 0:
-        why = _too_few(replicas, shape.gpus) if shape.gpus else "this machine has no GPU: the replicas run on the CPU"
-        return _Share(0, arithmetic, (f"spec.resources.gpus: {why}",))
-    if asked <= share:
-        idle = asked - 1
-        warning = (f"spec.resources.gpus: an encoder computes on one GPU, {idle} of {asked} will idle: ask for 1",)
-        return _Share(asked, f"spec.resources.gpus; the share would be {share}", warning if idle else ())
-    return _Share(
-        share,
-        f"{arithmetic}; spec.resources.gpus asks for {asked}",
-        (f"spec.resources.gpus: {asked} a replica are asked for, there are {share} ({arithmetic})",),
-    )
+        return _Share(0, arithmetic, (_too_few(replicas, shape.gpus),))
+    if asked is None:
+        return _Share(1, f"one is enough; {arithmetic}")
+    if asked > share:
+        fewer = f"spec.resources.gpus: {asked} a replica are asked for, there are {share} ({arithmetic})"
+        return _Share(share, f"{arithmetic}; spec.resources.gpus asks for {asked}", (fewer,))
+    idle = f"spec.resources.gpus: an encoder computes on one GPU: {asked - 1} of {asked} will idle, ask for 1"
+    return _Share(asked, f"spec.resources.gpus; the share would be {share}", (idle,) if asked > 1 else ())
 
 
 def _too_few(replicas: int, gpus: int) -> str:
     return (
-        f"{_count(gpus, 'GPU')} for {replicas} replicas are too few for one each, all of them run on the CPU; "
-        f"with replicas: {gpus} they run on the GPU"
+        f"spec.replicas: {_count(gpus, 'GPU')} for {replicas} replicas: too few for one each, so all of them run on "
+        f"the CPU; with replicas: {gpus} they would run on the GPU"
     )
 
 

@@ -54,7 +54,7 @@ class ThreadBudget:
             variable("OMP_NUM_THREADS", "forward_threads"),
             variable("MKL_NUM_THREADS", "forward_threads"),
             variable("OPENBLAS_NUM_THREADS", "forward_threads"),
-            EnvVar("OMP_WAIT_POLICY", "PASSIVE", "idle threads sleep, a spinning one would hold a CPU"),
+            EnvVar("OMP_WAIT_POLICY", "PASSIVE", "idle threads sleep, none spins"),
         )
 
     def warnings(self) -> tuple[str, ...]:
@@ -81,37 +81,37 @@ def budget(cpus: int, gpus: int, threads: Threads) -> ThreadBudget:
     """
     if cpus < 1:
         raise ValueError(f"a replica needs a CPU, got {cpus}")
-    inner = {
-        "ffmpeg_threads": (threads.ffmpeg_threads, "decoders side by side beat threads in one"),
-        "intra_op_threads": (threads.intra_op_threads, "workers side by side beat threads in one"),
-    }
-    numbers: dict[str, int] = {"cpus": cpus}
-    reasons = {"cpus": "CPUs of the replica: what may compute at one moment"}
-    for name, (wish, reason) in inner.items():
-        numbers[name], reasons[name] = (1, reason) if wish is None else (wish, _by_hand(name))
+    reasons = {"cpus": "what may compute at one moment"}
 
-    ffmpeg, intra_op = numbers["ffmpeg_threads"], numbers["intra_op_threads"]
-    workers, decoders = threads.preprocess_workers, threads.video_decode_threads
-    if workers is None:
-        numbers["preprocess_workers"] = max(1, cpus // intra_op)
-        reasons["preprocess_workers"] = f"{_share(cpus, intra_op, 'intra-op')}; a cap"
-    else:
-        numbers["preprocess_workers"], reasons["preprocess_workers"] = workers, _by_hand("preprocess_workers")
-    if not decoders:
-        numbers["video_decode_threads"] = max(1, min(cpus // ffmpeg, MAX_DECODERS))
-        reasons["video_decode_threads"] = f"{_share(cpus, ffmpeg, 'FFmpeg')}, at most {MAX_DECODERS}; a cap"
-    else:
-        numbers["video_decode_threads"], reasons["video_decode_threads"] = decoders, _by_hand("video_decode_threads")
-    numbers["forward_threads"] = 1 if gpus else cpus
-    reasons["forward_threads"] = (
-        "forward pass on the GPU: the CPU only launches it" if gpus else "forward pass on the CPU: all of the replica's"
+    def choose(name: str, wish: int | None, automatic: int, reason: str) -> int:
+        by_hand = f"spec.threads.{Threads.model_fields[name].alias}"
+        reasons[name] = reason if wish is None else by_hand
+        return automatic if wish is None else wish
+
+    ffmpeg = choose("ffmpeg_threads", threads.ffmpeg_threads, 1, "side by side beats threads inside")
+    intra_op = choose("intra_op_threads", threads.intra_op_threads, 1, "side by side beats threads inside")
+    workers = choose(
+        "preprocess_workers",
+        threads.preprocess_workers,
+        max(1, cpus // intra_op),
+        f"{_share(cpus, intra_op, 'intra-op')}; a cap",
     )
-    return ThreadBudget(**numbers, reasons=reasons)
-
-
-def _by_hand(name: str) -> str:
-    field = Threads.model_fields[name]
-    return f"set by spec.threads.{field.alias}"
+    decoders = choose(
+        "video_decode_threads",
+        threads.video_decode_threads or None,
+        max(1, min(cpus // ffmpeg, MAX_DECODERS)),
+        f"{_share(cpus, ffmpeg, 'FFmpeg')}, at most {MAX_DECODERS}; a cap",
+    )
+    reasons["forward_threads"] = "the GPU computes, the CPU launches" if gpus else "forward pass on the CPU: all CPUs"
+    return ThreadBudget(
+        cpus=cpus,
+        preprocess_workers=workers,
+        video_decode_threads=decoders,
+        ffmpeg_threads=ffmpeg,
+        intra_op_threads=intra_op,
+        forward_threads=1 if gpus else cpus,
+        reasons=reasons,
+    )
 
 
 def _share(cpus: int, inside: int, kind: str) -> str:

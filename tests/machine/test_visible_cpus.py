@@ -5,11 +5,11 @@ from collections.abc import Callable
 from fractions import Fraction
 from pathlib import Path
 
-import layouts
 import pytest
 
 from fleet_machine import Throttling, throttling, visible_cpus
 from fleet_machine.cpus import weigh
+from machine import layouts
 
 Layout = Callable[[Path], Path]
 
