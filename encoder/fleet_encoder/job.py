@@ -46,6 +46,7 @@ class Job:
         stage_seconds: Time in each stage, waiting included.
         followers: Identical items that wait for this one's embedding.
         give_back: Returns the memory that the decoded media held; None while there are none.
+        download: Under way now; hung up where the job is cancelled.
     """
 
     request: str
@@ -65,6 +66,7 @@ class Job:
     frame_indices: list[int] | None = None
     decoded_bytes: int = 0
     give_back: Callable[[], None] | None = None
+    download: "asyncio.Task[Any] | None" = None
     media: Media | None = None
     features: Features | None = None
     embedding: Embedding | None = None
@@ -81,6 +83,12 @@ class Job:
     def wanted(self, now: float) -> bool:
         """Somebody still waits for what this job computes."""
         return self.live(now) or any(follower.live(now) for follower in self.followers)
+
+    def cancel(self) -> None:
+        """Nobody waits for this item any more. What it computes goes on only for its followers."""
+        self.cancelled = True
+        if self.download is not None:
+            self.download.cancel()
 
     def unwanted_error(self) -> ItemError:
         """Why nobody waits: for the reply, if anybody reads it."""

@@ -79,7 +79,8 @@ class Service:
                 allow_private_networks=config.allow_private_networks,
                 local_root=config.local_root,
                 max_bytes=config.media.max_bytes,
-            )
+            ),
+            max_pending_bytes=config.max_pending_bytes,
         )
         self.pipeline = self._pipeline(use)
         self.wire = NativeWire(

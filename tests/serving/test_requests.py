@@ -28,7 +28,7 @@ def test_welcome_says_what_is_served(peer: Peer) -> None:
 
 def test_photos_become_rows_of_the_models_width(peer: Peer, photos: Path) -> None:
     welcome = peer.hello()
-    answers = peer.ask([("image", photos / "rocket.jpg"), ("image", photos / "coffee.png")])
+    answers = peer.ask([("image", unique_jpeg(photos / "rocket.jpg", 4700)), ("image", photos / "coffee.png")])
     for result, rows in answers.values():
         assert result.status is Status.OK
         assert result.meta is not None

@@ -1,5 +1,6 @@
 """First stage: get the media's bytes. Sockets only; a slow host holds one of many workers and nobody else."""
 
+import asyncio
 import time
 from collections.abc import Sequence
 
@@ -25,7 +26,15 @@ class Fetch:
         (job,) = jobs
         if job.source.url is not None:
             left = None if job.deadline is None else job.deadline - time.monotonic()
-            job.source = Source(data=await self._fetcher.fetch(job.source.url, left))
+            job.download = asyncio.ensure_future(self._fetcher.fetch(job.source.url, left))
+            try:
+                job.source = Source(data=await job.download)
+            except asyncio.CancelledError:
+                if not job.cancelled:
+                    raise  # the stage ends, not the job
+                raise job.unwanted_error() from None
+            finally:
+                job.download = None
         size = len(job.source.data)
         self._limits.check_bytes(size)
         self._admission.correct(job.ticket, size=size)

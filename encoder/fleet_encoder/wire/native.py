@@ -117,8 +117,8 @@ class NativeWire:
             case protocol.Hello():
                 self._outbox.send(peer, [protocol.pack(self._welcome())])
             case protocol.Cancel():
-                for job in self._clients.get(peer, {}).get(message.id, {}).values():
-                    job.cancelled = True
+                for job in list(self._clients.get(peer, {}).get(message.id, {}).values()):
+                    job.cancel()
             case protocol.Encode():
                 self._encode(peer, message, frames)
 
@@ -213,8 +213,8 @@ class NativeWire:
         self._metrics.clients.set(len(self._clients))
         log.info("client gone", requests=len(requests))
         for jobs in requests.values():
-            for job in jobs.values():
-                job.cancelled = True
+            for job in list(jobs.values()):
+                job.cancel()
 
     async def _tell_load(self) -> None:
         """Once a second, to each client with work here. A client that is gone is found out by this."""
