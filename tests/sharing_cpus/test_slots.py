@@ -1,0 +1,262 @@
+"""The limiter of CPU slots, on a simulated clock: what is held, who is next, what a cancelled caller leaves behind."""
+
+import asyncio
+import heapq
+from collections import Counter
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from fleet_encoder.slots import Cap, CpuSlots
+
+
+class Machine:
+    """Simulated time: steps of work that hold slots, and end one after the other."""
+
+    def __init__(self, capacity: int) -> None:
+        self.now = 0.0
+        self.slots = CpuSlots(capacity, clock=lambda: self.now)
+        self.cpu_seconds: Counter[str] = Counter()
+        self._sleepers: list[tuple[float, int, asyncio.Future[None]]] = []
+        self._tasks: list[asyncio.Task[None]] = []
+
+    def keep_busy(self, flow: str, seconds: float, *, workers: int, weight: int = 1) -> None:
+        """`workers` callers that always want one more step."""
+        self._tasks += [asyncio.create_task(self._work(flow, seconds, weight)) for _ in range(workers)]
+
+    async def _work(self, flow: str, seconds: float, weight: int) -> None:
+        while True:
+            async with self.slots.hold(flow, weight):
+                await self._sleep(seconds)
+            self.cpu_seconds[flow] += seconds * min(weight, self.slots.capacity)
+
+    async def _sleep(self, seconds: float) -> None:
+        woken: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        heapq.heappush(self._sleepers, (self.now + seconds, id(woken), woken))
+        await woken
+
+    async def pass_time(self, seconds: float) -> None:
+        """Let work go on for that long."""
+        end = self.now + seconds
+        await self._settle()
+        while self._sleepers and self._sleepers[0][0] <= end:
+            self.now, _, woken = heapq.heappop(self._sleepers)
+            if not woken.done():
+                woken.set_result(None)
+            await self._settle()
+            assert self.slots.held <= self.slots.capacity
+        self.now = end
+
+    async def _settle(self) -> None:
+        for _ in range(8):
+            await asyncio.sleep(0)
+
+    async def stop(self, flow_tasks: slice = slice(None)) -> None:
+        """End callers, whatever they are at."""
+        for task in self._tasks[flow_tasks]:
+            task.cancel()
+        await asyncio.gather(*self._tasks[flow_tasks], return_exceptions=True)
+        await self._settle()
+
+
+async def test_one_flow_alone_may_use_every_cpu() -> None:
+    machine = Machine(8)
+    machine.keep_busy("image", 0.01, workers=20)
+    await machine.pass_time(1.0)
+    assert machine.cpu_seconds["image"] == pytest.approx(8.0, rel=0.02)
+    await machine.stop()
+
+
+@pytest.mark.parametrize("capacity", [1, 2, 3, 16])
+async def test_flows_that_always_want_more_get_equal_cpu_time(capacity: int) -> None:
+    machine = Machine(capacity)
+    machine.keep_busy("image", 0.01, workers=40)
+    machine.keep_busy("video", 0.04, workers=16, weight=1)
+    machine.keep_busy("forward", 0.1, workers=2, weight=capacity)
+    await machine.pass_time(60.0)
+    total = sum(machine.cpu_seconds.values())
+    for flow in ("image", "video", "forward"):
+        assert machine.cpu_seconds[flow] / total == pytest.approx(1 / 3, abs=0.03)
+    await machine.stop()
+
+
+async def test_long_steps_do_not_take_every_slot_before_the_first_of_them_ends() -> None:
+    """Images beside a video on 16 CPUs: some slots are the images' at every moment."""
+    machine = Machine(16)
+    machine.keep_busy("image", 0.01, workers=40)
+    machine.keep_busy("video", 0.04, workers=16)
+    await machine.pass_time(5.0)
+    before = machine.cpu_seconds["image"]
+    for _ in range(50):
+        await machine.pass_time(0.02)
+        assert machine.cpu_seconds["image"] - before >= 0.04
+        before = machine.cpu_seconds["image"]
+    await machine.stop()
+
+
+async def test_idleness_earns_no_credit() -> None:
+    machine = Machine(2)
+    machine.keep_busy("image", 0.01, workers=4)
+    await machine.pass_time(100.0)
+    machine.keep_busy("video", 0.04, workers=4)
+    served = machine.cpu_seconds["image"]
+    await machine.pass_time(2.0)
+    assert machine.cpu_seconds["image"] - served == pytest.approx(2.0, abs=0.2)
+    await machine.stop()
+
+
+async def test_having_been_alone_costs_nothing() -> None:
+    """A flow that used the machine while nobody else wanted it is not made to wait for that later."""
+    machine = Machine(2)
+    machine.keep_busy("image", 0.01, workers=4)
+    await machine.pass_time(100.0)
+    await machine.stop()
+    machine.keep_busy("video", 0.04, workers=4)
+    await machine.pass_time(10.0)
+    machine.keep_busy("image", 0.01, workers=4)
+    before = machine.cpu_seconds["image"]
+    await machine.pass_time(2.0)
+    assert machine.cpu_seconds["image"] - before == pytest.approx(2.0, abs=0.2)
+    await machine.stop()
+
+
+async def test_wide_work_is_not_overtaken_for_ever() -> None:
+    machine = Machine(8)
+    machine.keep_busy("image", 0.01, workers=30)
+    machine.keep_busy("forward", 0.05, workers=1, weight=8)
+    await machine.pass_time(2.0)
+    assert machine.cpu_seconds["forward"] > 4.0
+    await machine.stop()
+
+
+async def test_work_wider_than_the_machine_takes_all_of_it() -> None:
+    slots = CpuSlots(4)
+    assert await slots.acquire("forward", 64) == 4
+    slots.release("forward", 4, 0.1)
+    assert slots.held == 0
+
+
+async def test_a_flow_is_served_in_order() -> None:
+    slots, order = CpuSlots(1), []
+    taken = await slots.acquire("image", 1)
+
+    async def caller(number: int) -> None:
+        async with slots.hold("image"):
+            order.append(number)
+
+    callers = [asyncio.create_task(caller(number)) for number in range(5)]
+    await asyncio.sleep(0)
+    assert slots.waiting == slots.waiting_in("image") == 5
+    slots.release("image", taken, 0.0)
+    await asyncio.gather(*callers)
+    assert order == [0, 1, 2, 3, 4]
+    assert slots.waiting == slots.waiting_in("video") == 0
+
+
+async def test_a_caller_that_waits_for_a_thread_holds_no_slot() -> None:
+    """Two pools share the CPUs; the first has one thread and much to do."""
+    slots, cap = CpuSlots(4), Cap(1)
+    await slots.acquire("image", 1, cap)
+    queued = asyncio.create_task(slots.acquire("image", 1, cap))
+    await asyncio.sleep(0)
+    assert slots.held == 1
+    assert await asyncio.wait_for(slots.acquire("forward", 3), 5) == 3
+    slots.release("image", 1, 0.01, cap)
+    assert await asyncio.wait_for(queued, 5) == 1
+    assert cap.running == 1
+
+
+async def test_cancelled_while_it_waits_and_granted_to_others_in_the_same_moment() -> None:
+    """The waiter is gone before its own coroutine hears of the cancellation."""
+    slots = CpuSlots(1)
+    await slots.acquire("image", 1)
+    leaving = asyncio.create_task(slots.acquire("image", 1))
+    staying = asyncio.create_task(slots.acquire("image", 1))
+    await asyncio.sleep(0)
+    leaving.cancel()
+    slots.release("image", 1, 0.01)
+    assert await asyncio.wait_for(staying, 5) == 1
+    with pytest.raises(asyncio.CancelledError):
+        await leaving
+    assert (slots.held, slots.waiting) == (1, 0)
+
+
+async def test_cancelled_in_the_moment_it_was_granted() -> None:
+    slots = CpuSlots(1)
+    await slots.acquire("image", 1)
+    leaving = asyncio.create_task(slots.acquire("video", 1))
+    await asyncio.sleep(0)
+    slots.release("image", 1, 0.01)
+    leaving.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await leaving
+    assert slots.held == 0
+    assert await asyncio.wait_for(slots.acquire("image", 1), 5) == 1
+
+
+async def test_a_cancelled_wide_caller_lets_the_narrow_ones_behind_it_in() -> None:
+    slots = CpuSlots(2)
+    await slots.acquire("image", 1)
+    wide = asyncio.create_task(slots.acquire("video", 2))
+    narrow = asyncio.create_task(slots.acquire("video", 1))
+    await asyncio.sleep(0)
+    assert not narrow.done()
+    wide.cancel()
+    assert await asyncio.wait_for(narrow, 5) == 1
+
+
+def test_no_slots_at_all_is_a_mistake() -> None:
+    with pytest.raises(ValueError, match="at least 1"):
+        CpuSlots(0)
+
+
+CALLERS = st.lists(
+    st.tuples(
+        st.sampled_from(["image", "video", "audio", "forward"]),
+        st.integers(1, 40),  # weight
+        st.integers(0, 5),  # turns of the loop that it holds
+        st.integers(0, 12),  # turn at which it is cancelled
+        st.booleans(),  # under the cap
+    ),
+    max_size=40,
+)
+
+
+@settings(max_examples=150, deadline=None)
+@given(capacity=st.integers(1, 32), threads=st.integers(1, 4), callers=CALLERS)
+def test_held_never_exceeds_the_capacity_and_all_is_given_back(
+    capacity: int, threads: int, callers: list[tuple[str, int, int, int, bool]]
+) -> None:
+    async def scenario() -> None:
+        slots, cap = CpuSlots(capacity), Cap(threads)
+        held = under_cap = 0
+
+        async def caller(flow: str, weight: int, turns: int, capped: bool) -> None:
+            nonlocal held, under_cap
+            mine = cap if capped else None
+            taken = await slots.acquire(flow, weight, mine)
+            held += taken
+            under_cap += capped
+            assert held <= slots.held <= capacity
+            assert under_cap <= cap.running <= threads
+            assert taken == min(weight, capacity)
+            try:
+                for _ in range(turns):
+                    await asyncio.sleep(0)
+            finally:
+                held -= taken
+                under_cap -= capped
+                slots.release(flow, taken, turns / 100, mine)
+
+        tasks = [asyncio.create_task(caller(flow, weight, turns, capped)) for flow, weight, turns, _, capped in callers]
+        for turn in range(13):
+            for task, (*_, cancelled_at, _) in zip(tasks, callers, strict=True):
+                if cancelled_at == turn and turn < 8:
+                    task.cancel()
+            await asyncio.sleep(0)
+        for result in await asyncio.wait_for(asyncio.gather(*tasks, return_exceptions=True), 10):
+            assert result is None or isinstance(result, asyncio.CancelledError)
+        assert (slots.held, slots.waiting, cap.running) == (0, 0, 0)
+
+    asyncio.run(scenario())
