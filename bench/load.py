@@ -69,11 +69,16 @@ class Connection:
 def closed_loop(
     connection: Connection, requests: Callable[[int], Request], concurrency: int, ramp: float
 ) -> dict[str, object]:
-    """Keep `concurrency` requests outstanding; those that end between `ramp` seconds and the end count."""
+    """Keep `concurrency` requests outstanding.
+
+    Those that end between `ramp` seconds and the end make the rate. Latencies are those of all that end after the ramp,
+    the last ones included: where a server stands still, nothing ends in time.
+    """
     sent: dict[str, float] = {}
     latencies: list[float] = []
     stages: list[dict[str, float]] = []
     failures: list[str] = []
+    counted = 0
     numbers = itertools.count()
 
     def send() -> None:
@@ -96,13 +101,15 @@ def closed_loop(
         latency = perf_counter() - sent.pop(message.id)
         if problem := _problem(message, frames):
             failures.append(problem)
-        elif not connection.over and connection.elapsed >= ramp:
+        elif connection.elapsed >= ramp:
+            counted += not connection.over
             latencies.append(latency * 1e3)
             stages.append(message.stage_ms or {})
         if not connection.over:
             send()
     return {
         "latencies_ms": latencies,
+        "counted": counted,
         "seconds": min(connection.until, connection.elapsed) - ramp,
         "stages": stages,
         "failures": failures[:5],
@@ -141,7 +148,13 @@ def ping(connection: Connection, interval: float) -> dict[str, object]:
             answer = unpack_from_server(connection.socket.recv_multipart()[0])
             if isinstance(answer, Welcome):
                 latencies.append((perf_counter() - outstanding.popleft()) * 1e3)
-    return {"latencies_ms": latencies, "seconds": connection.until, "failed": len(outstanding), "failures": []}
+    return {
+        "latencies_ms": latencies,
+        "counted": len(latencies),
+        "seconds": connection.until,
+        "failed": len(outstanding),
+        "failures": [],
+    }
 
 
 def media_requests(paths: list[Path], serial: int) -> Callable[[int], Request]:

@@ -7,7 +7,6 @@ Everything stays on loopback. `docs/performance.md` says how to read it.
 
 import argparse
 import json
-import os
 import subprocess
 import sys
 from dataclasses import dataclass
@@ -18,7 +17,7 @@ from rich.console import Console
 
 from bench import machine, scenarios, systems
 from bench.media import LARGE_PHOTOS, SMALL_PHOTOS, videos, write_photos
-from bench.report import conclude, emit
+from bench.report import WIDTH, conclude, emit
 from bench.slow_site import SlowSite
 from bench.systems import BenchError, free_endpoint, running
 
@@ -136,7 +135,7 @@ def main() -> None:
     rounds, seconds = (1, 1.5) if arguments.quick else (arguments.rounds, arguments.seconds)
     with TemporaryDirectory(prefix="bench-pipeline-") as scratch:
         try:
-            run(Path(scratch), rounds, seconds, Console(stderr=True, force_terminal=os.isatty(2)))
+            run(Path(scratch), rounds, seconds, Console(stderr=True, width=WIDTH))
         except BenchError as error:
             sys.exit(f"bench-pipeline: {error}")
 

@@ -9,13 +9,16 @@ from rich.table import Table
 from bench.stats import Target, medians, targets
 
 TITLES = {
-    "throughput": "images, 16 at a time",
-    "lag_beside_videos": "event loop beside 2 videos",
-    "images_alone": "images, 4 at a time",
-    "images_beside_slow_url": "... beside a slow URL",
-    "images_beside_slow_site": "... beside 8 slow URLs",
-    "images_beside_video": "... beside a video",
+    "throughput": ("images, 16 at a time", "per_second"),
+    "lag_beside_videos": ("event loop beside 2 videos", "videos_per_second"),
+    "images_alone": ("images, 4 at a time", "per_second"),
+    "images_beside_slow_url": ("... beside a slow URL", "per_second"),
+    "images_beside_slow_site": ("... beside 8 slow URLs", "per_second"),
+    "images_beside_video": ("... beside a video", "per_second"),
 }
+"""Scenario -> its title, and which rate is shown."""
+
+WIDTH = 100
 
 Medians = Mapping[str, Mapping[str, float]]
 Rounds = Mapping[str, Mapping[str, list[dict[str, float]]]]
@@ -29,13 +32,13 @@ def emit(**fields: object) -> None:
 
 def table(title: str, today: Medians, ours: Medians) -> Table:
     """Both systems side by side, a row a scenario."""
-    made = Table(title=title, title_justify="left")
-    made.add_column("scenario")
-    for name in ("today: per s", "p50 ms", "p99 ms", "ours: per s", "p50 ms", "p99 ms", "p99 today / ours"):
-        made.add_column(name, justify="right")
-    for name, row in TITLES.items():
+    made = Table(title=title, title_justify="left", caption="rate: a second; p50 and p99: milliseconds")
+    made.add_column("scenario", no_wrap=True)
+    for name in ("today: rate", "p50", "p99", "ours: rate", "p50", "p99", "p99 today / ours"):
+        made.add_column(name, justify="right", no_wrap=True)
+    for name, (row, rate) in TITLES.items():
         if name in today and name in ours:
-            cells = [f"{each[name][key]:.1f}" for each in (today, ours) for key in ("per_second", "p50_ms", "p99_ms")]
+            cells = [f"{each[name].get(key, 0.0):.1f}" for each in (today, ours) for key in (rate, "p50_ms", "p99_ms")]
             made.add_row(row, *cells, f"{today[name]['p99_ms'] / ours[name]['p99_ms']:.1f}x")
     return made
 

@@ -140,7 +140,9 @@ def _measure(rig: Rig, arguments: list[str], beside: int | None = None) -> dict[
     done = _finish(process)
     after = cpu_times(rig.system.pid)
     still_running = process_seconds(beside) if beside else 0.0
-    numbers = summarise(done["latencies_ms"], done["seconds"]) | usage(before, after, still_running - earlier)
+    numbers = summarise(done["latencies_ms"], done["counted"], done["seconds"]) | usage(
+        before, after, still_running - earlier
+    )
     stages = [each for each in done.get("stages", []) if each]
     for name in dict.fromkeys(name for each in stages for name in each):
         numbers[f"stage_{name}_ms"] = fmean(each[name] for each in stages if name in each)
@@ -157,4 +159,4 @@ def _beside(rig: Rig, arguments: list[str]) -> Iterator[tuple[int, dict[str, flo
     finally:
         done = _finish(process)
         if done["latencies_ms"]:
-            measured.update(summarise(done["latencies_ms"], done["seconds"]))
+            measured.update(summarise(done["latencies_ms"], done["counted"], done["seconds"]))

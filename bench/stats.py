@@ -19,11 +19,11 @@ def percentile(values: Sequence[float], q: float) -> float:
     return float(np.percentile(values, q, method="inverted_cdf"))
 
 
-def summarise(latencies_ms: Sequence[float], seconds: float) -> dict[str, float]:
-    """Rate over `seconds` and the spread of latencies, of the requests that ended in that time."""
+def summarise(latencies_ms: Sequence[float], counted: int, seconds: float) -> dict[str, float]:
+    """Rate of the `counted` requests that ended within `seconds`, and the spread of all latencies."""
     return {
-        "count": len(latencies_ms),
-        "per_second": len(latencies_ms) / seconds,
+        "count": counted,
+        "per_second": counted / seconds,
         "p50_ms": percentile(latencies_ms, 50),
         "p99_ms": percentile(latencies_ms, 99),
         "max_ms": max(latencies_ms),
