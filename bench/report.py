@@ -3,6 +3,7 @@
 import json
 from collections.abc import Mapping
 
+from rich.box import SIMPLE
 from rich.console import Console
 from rich.table import Table
 
@@ -32,9 +33,9 @@ def emit(**fields: object) -> None:
 
 def table(title: str, today: Medians, ours: Medians) -> Table:
     """Both systems side by side, a row a scenario."""
-    made = Table(title=title, title_justify="left", caption="rate: a second; p50 and p99: milliseconds")
+    made = Table(title=title, title_justify="left", caption="rate: a second; p50, p99: milliseconds", box=SIMPLE)
     made.add_column("scenario", no_wrap=True)
-    for name in ("today: rate", "p50", "p99", "ours: rate", "p50", "p99", "p99 today / ours"):
+    for name in ("today\nrate", "\np50", "\np99", "ours\nrate", "\np50", "\np99", "p99\ntoday/ours"):
         made.add_column(name, justify="right", no_wrap=True)
     for name, (row, rate) in TITLES.items():
         if name in today and name in ours:
