@@ -121,9 +121,12 @@ class TestFailedItems:
     items = (image(b"a"), image(b"x1"), image(b"b"), image(b"x2"))
 
     def test_the_first_one_is_raised_when_all_are_done(self) -> None:
-        with ScriptedEncoder(refuse_x) as encoder, Client(encoder.endpoint) as client:
-            with pytest.raises(Invalid, match="x it is") as caught:
-                client.encode(self.items)
+        with (
+            ScriptedEncoder(refuse_x) as encoder,
+            Client(encoder.endpoint) as client,
+            pytest.raises(Invalid, match="x it is") as caught,
+        ):
+            client.encode(self.items)
         error = caught.value
         assert (error.index, error.status, error.attempts, error.endpoint) == (1, Status.INVALID, 1, encoder.endpoint)
         assert error.results[1] is error
@@ -138,10 +141,9 @@ class TestFailedItems:
 
     def test_a_stream_raises_it_at_its_end(self) -> None:
         seen = []
-        with ScriptedEncoder(refuse_x) as encoder, Client(encoder.endpoint) as client:
-            with pytest.raises(Invalid):  # noqa: PT012
-                for index, _ in client.stream(self.items):
-                    seen.append(index)
+        with ScriptedEncoder(refuse_x) as encoder, Client(encoder.endpoint) as client, pytest.raises(Invalid):  # noqa: PT012
+            for index, _ in client.stream(self.items):
+                seen.append(index)
         assert sorted(seen) == [0, 2]
 
     def test_it_can_be_pickled(self) -> None:
@@ -227,12 +229,14 @@ async def test_closing_a_stream_cancels_the_rest() -> None:
 
 
 def test_leaving_a_stream_early_cancels_the_rest() -> None:
-    with ScriptedEncoder(lambda request, frames: echo(request, frames) if frames[0] == b"1" else []) as encoder:
-        with Client(encoder.endpoint) as client:
-            for index, _ in client.stream([image(b"1"), image(b"2")]):
-                assert index == 0
-                break
-            encoder.wait_for(Cancel, 1)
+    with (
+        ScriptedEncoder(lambda request, frames: echo(request, frames) if frames[0] == b"1" else []) as encoder,
+        Client(encoder.endpoint) as client,
+    ):
+        for index, _ in client.stream([image(b"1"), image(b"2")]):
+            assert index == 0
+            break
+        encoder.wait_for(Cancel, 1)
 
 
 def test_closing_the_client_ends_the_calls_of_other_threads() -> None:
@@ -306,11 +310,14 @@ def test_hello_tells_who_is_there(tmp_path: Path) -> None:
 
 
 def test_different_models_are_warned_of(caplog: pytest.LogCaptureFixture) -> None:
-    with ScriptedEncoder() as one, ScriptedEncoder(greeting=welcome(fingerprint="g")) as other:
-        with Client([one.endpoint, other.endpoint]) as client:
-            client.encode([image(b"%d" % number) for number in range(8)])
-            one.wait_for(Encode)
-            other.wait_for(Encode)
+    with (
+        ScriptedEncoder() as one,
+        ScriptedEncoder(greeting=welcome(fingerprint="g")) as other,
+        Client([one.endpoint, other.endpoint]) as client,
+    ):
+        client.encode([image(b"%d" % number) for number in range(8)])
+        one.wait_for(Encode)
+        other.wait_for(Encode)
     assert len([each for each in caplog.records if "different models" in each.getMessage()]) == 1
 
 

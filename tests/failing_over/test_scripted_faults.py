@@ -1,5 +1,6 @@
 """Encoders that are full, that go, die, come back, or talk nonsense: nobody's item is lost."""
 
+import itertools
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -10,7 +11,7 @@ import numpy as np
 import pytest
 
 from fleet_client import Busy, Client, Encoding, Internal, Lost, Unreachable, image, protocol
-from fleet_client.protocol import Encode, Hello, Result, Status, Tensor
+from fleet_client.protocol import Encode, Hello, Status, Tensor
 from scripted import Message, ScriptedEncoder, echo, no, nothing, ok, welcome
 
 ITEMS = [image(b"%03d" % number) for number in range(40)]
@@ -48,13 +49,16 @@ def test_busy_everywhere_is_asked_again_after_the_hint() -> None:
     with ScriptedEncoder(script) as encoder, Client(encoder.endpoint) as client:
         (encoding,) = client.encode([image(b"i")])
     assert encoding.attempts == 3
-    assert all(later - earlier >= 0.2 for earlier, later in zip(asked, asked[1:], strict=False))
+    assert all(later - earlier >= 0.2 for earlier, later in itertools.pairwise(asked))
 
 
 def test_busy_until_the_deadline() -> None:
-    with ScriptedEncoder(always(Status.BUSY, retry_after_ms=50)) as encoder, Client(encoder.endpoint) as client:
-        with pytest.raises(Busy, match="full until the deadline.*scripted") as caught:
-            client.encode([image(b"i")], timeout=0.5)
+    with (
+        ScriptedEncoder(always(Status.BUSY, retry_after_ms=50)) as encoder,
+        Client(encoder.endpoint) as client,
+        pytest.raises(Busy, match="full until the deadline.*scripted") as caught,
+    ):
+        client.encode([image(b"i")], timeout=0.5)
     assert caught.value.attempts > 1
     assert caught.value.retry_after == 0.05
 
@@ -137,9 +141,12 @@ def test_nonsense_is_not_believed(script: Callable[[Encode, list[bytes]], Sequen
 
 
 def test_nonsense_of_the_only_encoder_is_its_failure() -> None:
-    with ScriptedEncoder(damaged(tensor=None)) as encoder, Client(encoder.endpoint) as client:
-        with pytest.raises(Internal, match="damaged answer"):
-            client.encode([image(b"i")])
+    with (
+        ScriptedEncoder(damaged(tensor=None)) as encoder,
+        Client(encoder.endpoint) as client,
+        pytest.raises(Internal, match="damaged answer"),
+    ):
+        client.encode([image(b"i")])
 
 
 def test_answers_that_nobody_asked_for_do_no_harm() -> None:
@@ -165,23 +172,27 @@ def test_one_that_warms_up_is_waited_for() -> None:
 
 class TestNobodyThere:
     def test_all_are_named_with_what_is_wrong(self) -> None:
-        with Client(["127.0.0.1:1", "tcp://no.such.host.invalid:5570"]) as client:
-            with pytest.raises(Unreachable) as caught:
-                client.encode([image(b"i")], timeout=1)
+        with Client(["127.0.0.1:1", "tcp://no.such.host.invalid:5570"]) as client, pytest.raises(Unreachable) as caught:
+            client.encode([image(b"i")], timeout=1)
         assert "tcp://127.0.0.1:1: is it running?" in str(caught.value)
         assert "tcp://no.such.host.invalid:5570: the host is unknown" in str(caught.value)
 
     def test_hello_need_not_wait_for_the_deadline(self) -> None:
-        with Client("127.0.0.1:1") as client:
-            with pytest.raises(Unreachable, match=r"no encoder answers at tcp://127\.0\.0\.1:1: is it running\?"):
-                client.hello(timeout=0.5)
+        with (
+            Client("127.0.0.1:1") as client,
+            pytest.raises(Unreachable, match=r"no encoder answers at tcp://127\.0\.0\.1:1: is it running\?"),
+        ):
+            client.hello(timeout=0.5)
 
     def test_something_else_listens_there(self) -> None:
         import socket
 
-        with socket.create_server(("127.0.0.1", 0)) as server, Client(f"127.0.0.1:{server.getsockname()[1]}") as client:
-            with pytest.raises(Unreachable, match="no encoder: is it the right port"):
-                client.hello(timeout=0.5)
+        with (
+            socket.create_server(("127.0.0.1", 0)) as server,
+            Client(f"127.0.0.1:{server.getsockname()[1]}") as client,
+            pytest.raises(Unreachable, match="no encoder: is it the right port"),
+        ):
+            client.hello(timeout=0.5)
 
     def test_one_that_appears_in_time_is_used(self, tmp_path: Path) -> None:
         address = f"ipc://{tmp_path}/encoder"

@@ -1,0 +1,155 @@
+"""`encoderfleet encode`: media in, embeddings out, and where the time went."""
+
+import asyncio
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from time import monotonic
+
+import click
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+
+from fleet_cli import encode_report, encode_save
+from fleet_cli.encode_sources import Source, understand
+from fleet_client import AsyncClient, EncodeError, Encoding, Welcome
+from fleet_client.protocol import Modality
+
+HELLO_SECONDS = 4.0
+"""An encoder that is there answers in milliseconds."""
+
+
+@dataclass(slots=True)
+class _Job:
+    """One run of the command."""
+
+    endpoints: list[str]
+    sources: list[Source]
+    timeout: float
+    keep: bool
+    welcomes: dict[str, Welcome] = field(default_factory=dict)
+    rows: dict[int, encode_report.Row] = field(default_factory=dict)
+    kept: dict[int, tuple[Source, Encoding]] = field(default_factory=dict)
+
+
+@click.command("encode")
+@click.argument("sources", nargs=-1, required=True, metavar="FILE_OR_URL...")
+@click.option(
+    "-e",
+    "--endpoint",
+    "endpoints",
+    required=True,
+    multiple=True,
+    metavar="HOST:PORT[,HOST:PORT]",
+    help="Encoders to use; `encoderfleet up` prints them.",
+)
+@click.option("-o", "--output", type=click.Choice(["table", "json"]), default="table", show_default=True)
+@click.option(
+    "--save",
+    type=click.Path(path_type=Path, dir_okay=False),
+    metavar="OUT.safetensors",
+    help='Write the embeddings there: tensor "0" for the first FILE_OR_URL, and so on.',
+)
+@click.option(
+    "--timeout",
+    type=click.FloatRange(min=0, min_open=True),
+    default=300.0,
+    show_default=True,
+    metavar="SECONDS",
+    help="For each item, waiting and retries included.",
+)
+@click.option("--fps", type=click.FloatRange(min=0, min_open=True), help="Frames a second to sample of videos.")
+@click.option("--frames", type=click.IntRange(min=1), help="Sample exactly so many frames of each video.")
+@click.option(
+    "--modality",
+    type=click.Choice(["image", "video", "audio"]),
+    help="What all the items are; without it, their extensions tell.",
+)
+def command(
+    sources: Sequence[str],
+    endpoints: Sequence[str],
+    output: str,
+    save: Path | None,
+    timeout: float,
+    fps: float | None,
+    frames: int | None,
+    modality: Modality | None,
+) -> None:
+    """Encode images, videos and audio at one or several running encoders.
+
+    Files are read here and sent; URLs are fetched by the encoder. Items that fail are shown with the reason, and all
+    the others are still done. Exit code 0: all encoded; 1: at least one failed; 2: wrong usage.
+    """
+    if fps is not None and frames is not None:
+        raise click.UsageError("give --fps or --frames, not both")
+    items = _understand(sources, modality, fps, frames)
+    if save is not None:
+        try:
+            encode_save.check(save)
+        except ValueError as error:
+            raise click.BadParameter(str(error), param_hint="--save") from error
+    addresses = [address for each in endpoints for address in each.split(",") if address.strip()]
+    job = _Job(addresses, items, timeout, keep=save is not None)
+    started = monotonic()
+    asyncio.run(_encode(job))
+    seconds = monotonic() - started
+    saved = _save(save, job) if save is not None and job.kept else None
+    rows = [job.rows[index] for index in range(len(items))]
+    if output == "json":
+        click.echo(encode_report.as_json(rows, seconds, saved, job.welcomes))
+    else:
+        encode_report.as_table(rows, seconds, saved)
+    sys.exit(int(any(row.failed for row in rows)))
+
+
+def _understand(texts: Sequence[str], modality: Modality | None, fps: float | None, frames: int | None) -> list[Source]:
+    found: list[Source] = []
+    problems: list[str] = []
+    for text in texts:
+        try:
+            found.append(understand(text, modality, fps, frames))
+        except ValueError as error:
+            problems.append(str(error))
+    if problems:
+        raise click.UsageError("\n".join(problems))
+    return found
+
+
+async def _encode(job: _Job) -> None:
+    try:
+        client = AsyncClient(job.endpoints, timeout=job.timeout, name="encoderfleet encode")
+        await client.__aenter__()
+    except ValueError as error:
+        raise click.BadParameter(str(error), param_hint="--endpoint") from error
+    try:
+        job.welcomes = await client.hello(min(HELLO_SECONDS, job.timeout))
+        await _stream(client, job)
+    except EncodeError as error:  # nobody there: what goes wrong with one item is in its row
+        raise click.ClickException(str(error)) from error
+    finally:
+        await client.close()
+
+
+async def _stream(client: AsyncClient, job: _Job) -> None:
+    console = Console(stderr=True)
+    columns = (SpinnerColumn(), TextColumn("encoding"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
+        task = progress.add_task("encoding", total=len(job.sources))
+        media = [source.media for source in job.sources]
+        async for index, outcome in client.stream(media, return_errors=True):
+            source = job.sources[index]
+            if isinstance(outcome, Encoding) and outcome.endpoint not in job.welcomes:
+                job.welcomes |= await client.hello()
+            job.rows[index] = encode_report.row(source, outcome)
+            if job.keep and isinstance(outcome, Encoding):
+                job.kept[index] = source, outcome
+            progress.advance(task)
+
+
+def _save(path: Path, job: _Job) -> str:
+    try:
+        encode_save.save(path, job.kept, job.welcomes)
+    except OSError as error:
+        raise click.ClickException(f"cannot write {path}: {error.strerror or error}") from error
+    return str(path)

@@ -1,0 +1,59 @@
+"""Embeddings into a safetensors file: tensor "0" is the first argument's, and so on; failed items have none."""
+
+import importlib.util
+import json
+import os
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import numpy as np
+
+from fleet_cli.encode_sources import Source
+from fleet_client import Encoding, Welcome
+
+
+def check(path: Path) -> None:
+    """Refuse before the work what would fail after it.
+
+    Raises:
+        ValueError: safetensors is missing, or the directory is; says what to do.
+    """
+    if importlib.util.find_spec("safetensors") is None:
+        raise ValueError("needs safetensors: pip install safetensors")
+    if not path.parent.is_dir():
+        raise ValueError(f"{path.parent} is not a directory: create it first")
+    if not os.access(path.parent, os.W_OK):
+        raise ValueError(f"{path.parent} cannot be written to")
+
+
+def save(path: Path, items: dict[int, tuple[Source, Encoding]], welcomes: dict[str, Welcome]) -> None:
+    """Write the embeddings, all or nothing; metadata has a JSON object for each item, under the same key.
+
+    Raises:
+        OSError: The file cannot be written.
+    """
+    from safetensors import SafetensorError
+    from safetensors.numpy import save_file
+
+    tensors = {str(index): np.ascontiguousarray(encoding.embedding) for index, (_, encoding) in items.items()}
+    metadata = {str(index): json.dumps(_about(*item, welcomes)) for index, item in items.items()}
+    with tempfile.TemporaryDirectory(dir=path.parent, prefix=f".{path.name}-") as scratch:
+        part = Path(scratch) / path.name
+        try:
+            save_file(tensors, part, metadata=metadata)
+        except SafetensorError as error:
+            raise OSError(str(error)) from error
+        part.replace(path)
+
+
+def _about(source: Source, encoding: Encoding, welcomes: dict[str, Welcome]) -> dict[str, Any]:
+    welcome = welcomes.get(encoding.endpoint)
+    return {
+        "source": source.name,
+        "modality": source.modality,
+        "model": None if welcome is None else welcome.model,
+        "fingerprint": None if welcome is None else welcome.fingerprint,
+        "meta": msgspec.to_builtins(encoding.meta),
+    }

@@ -1,0 +1,96 @@
+"""What `encoderfleet encode` is given: files and URLs, what they are, and how they may be shown. Pure but for names."""
+
+import mimetypes
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from fleet_client import Media, audio, image, video
+from fleet_client.protocol import Modality
+
+MORE_TYPES = {
+    "image/avif": (".avif",),
+    "image/heic": (".heic", ".heif"),
+    "image/jxl": (".jxl",),
+    "image/webp": (".webp",),
+    "video/mp2t": (".ts", ".mts", ".m2ts"),
+    "video/mp4": (".m4v",),
+    "video/ogg": (".ogv",),
+    "video/x-matroska": (".mkv",),
+    "video/x-flv": (".flv",),
+    "audio/aac": (".aac",),
+    "audio/flac": (".flac",),
+    "audio/mp4": (".m4a", ".m4b"),
+    "audio/ogg": (".ogg", ".oga", ".opus"),
+    "audio/x-ms-wma": (".wma",),
+}
+"""What the standard library's table lacks, in one Python version or another."""
+
+_types = mimetypes.MimeTypes()  # its own table: that of the machine differs from one to the next
+for _type, _extensions in MORE_TYPES.items():
+    for _extension in _extensions:
+        _types.add_type(_type, _extension)
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """One argument, understood.
+
+    Attributes:
+        name: To show: an URL without its query and credentials.
+        modality: What it is.
+        media: What the client is given.
+    """
+
+    name: str
+    modality: Modality
+    media: Media
+
+
+def understand(text: str, modality: Modality | None, fps: float | None, frames: int | None) -> Source:
+    """The item that the argument `text` stands for.
+
+    Raises:
+        ValueError: What it is cannot be told from its name; says what to do.
+    """
+    name = shown(text)
+    kind = modality or guess(text)
+    if kind is None:
+        raise ValueError(f"{name}: is it an image, a video or audio? The name does not tell; say so with --modality")
+    source = text if is_url(text) else Path(text)
+    match kind:
+        case "image":
+            return Source(name, kind, image(source))
+        case "audio":
+            return Source(name, kind, audio(source))
+        case "video":
+            return Source(name, kind, video(source, fps=fps, frames=frames))
+
+
+def is_url(text: str) -> bool:
+    """Whether the encoder is to fetch it."""
+    return urlsplit(text).scheme.lower() in ("http", "https", "file", "data") and not Path(text).exists()
+
+
+def guess(text: str) -> Modality | None:
+    """What a file or an URL is, by its extension; None where that does not tell."""
+    if is_url(text) and not text.lower().startswith("data:"):
+        text = urlsplit(text).path
+    found, compressed = _types.guess_type(text)
+    kind = None if found is None or compressed else found.partition("/")[0]
+    match kind:
+        case "image" | "video" | "audio":
+            return kind
+        case _:
+            return None
+
+
+def shown(text: str) -> str:
+    """A name for tables and logs: no query, no credentials, no content."""
+    if not is_url(text):
+        return text
+    parts = urlsplit(text)
+    if parts.scheme.lower() == "data":
+        return f"data:{parts.path.partition(',')[0].partition(';')[0]} ({len(text)} characters)"
+    host = parts.netloc.rpartition("@")[2]
+    return f"{parts.scheme}://{host}{parts.path}"
