@@ -57,7 +57,7 @@ async def run(endpoints: list[str], items: Iterator[tuple[Media, bool]], kill: K
     """Keep the encoders busy, kill one, go on until it has been back for a while; every item is waited for."""
     tally, stop = Tally(), asyncio.Event()
     async with AsyncClient(endpoints, timeout=ITEM_TIMEOUT, name="demo") as client:
-        callers = [asyncio.create_task(_call(client, items, tally, stop)) for _ in range(CALLERS)]
+        callers = [asyncio.create_task(call(client, items, tally, stop)) for _ in range(CALLERS)]
         try:
             await _disturb(kill, tally)
         finally:
@@ -75,11 +75,11 @@ async def _disturb(kill: Kill, tally: Tally) -> None:
         if monotonic() - started > RESTART_TIMEOUT:
             raise TimeoutError(f"the killed replica is not back after {RESTART_TIMEOUT:.0f} s")
         await asyncio.sleep(0.1)
-    kill.tell(f"restarted and ready after {monotonic() - started:.1f} s; meanwhile {tally.encoded} encoded")
+    kill.tell(f"restarted and ready after {monotonic() - started:.1f} s; {tally.encoded} encoded by then")
     await asyncio.sleep(AFTER_RESTART)
 
 
-async def _call(client: AsyncClient, items: Iterator[tuple[Media, bool]], tally: Tally, stop: asyncio.Event) -> None:
+async def call(client: AsyncClient, items: Iterator[tuple[Media, bool]], tally: Tally, stop: asyncio.Event) -> None:
     """One caller: the next item as soon as the last is answered."""
     while not stop.is_set():
         item, is_good = next(items)
