@@ -1,5 +1,6 @@
 """Embeddings of images and video are those of transformers' own processor and model, for the same file."""
 
+import dataclasses
 from pathlib import Path
 
 import pytest
@@ -89,6 +90,15 @@ def test_a_clip_of_one_frame_is_that_frame_twice(model: Path, clips: Path) -> No
     assert once.meta.grid == twice.meta.grid
     assert once.meta.frame_indices == [7]
     assert torch.equal(once.tensor, twice.tensor)
+
+
+def test_a_clip_without_a_rate_keeps_its_presentation_times(model: Path, clips: Path) -> None:
+    timed = clip(clips / "bikes.mp4", [0, 50])
+    untimed = dataclasses.replace(timed, info=dataclasses.replace(timed.info, fps=0.0))
+    ours, meta = prepared(model, untimed), prepared(model, untimed).meta
+    assert torch.equal(ours.tensor, prepared(model, timed).tensor)
+    assert (meta.fps, meta.source_fps, meta.second_per_grid) == (None, None, None)
+    assert meta.timestamps == meta.pts == timed.pts
 
 
 def test_half_precision_is_as_near_as_half_precision_gets(model: Path, photos: Path) -> None:

@@ -101,18 +101,19 @@ class QwenVision:
     def _video(self, media: Video, device: torch.device) -> Features:
         info = media.info
         rows, grid = patch_rows(media.frames, self.rules.video_sizes, device)
-        fps = len(media.frames) / info.frames * info.fps
+        # A file that tells no rate has only its presentation times.
+        fps = len(media.frames) / info.frames * info.fps if info.fps > 0 else None
         meta = Meta(
             tokens=self._tokens(grid),
             patches=len(rows),
             grid=grid,
             original_size=(info.width, info.height),
             fps=fps,
-            source_fps=info.fps,
+            source_fps=info.fps if fps else None,
             frame_indices=media.indices,
-            timestamps=[index / info.fps for index in media.indices],
+            timestamps=[index / info.fps for index in media.indices] if fps else media.pts,
             pts=media.pts,
-            second_per_grid=self.rules.video_sizes.temporal / fps if self.tells_seconds else None,
+            second_per_grid=self.rules.video_sizes.temporal / fps if self.tells_seconds and fps else None,
             duration=info.duration,
             decoder=media.decoder,
         )
