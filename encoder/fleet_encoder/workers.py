@@ -46,7 +46,13 @@ class CpuWorkers:
         except BaseException:
             self.slots.release(flow, weight, 0.0, self._cap)
             raise
-        future.add_done_callback(lambda _: self.slots.release(flow, weight, monotonic() - started, self._cap))
+
+        def done(ended: asyncio.Future[_R]) -> None:
+            self.slots.release(flow, weight, monotonic() - started, self._cap)
+            if not ended.cancelled():
+                ended.exception()  # of a caller that left, nobody else asks for it, and asyncio would complain
+
+        future.add_done_callback(done)
         return await asyncio.shield(future)
 
     def close(self) -> None:

@@ -1,6 +1,7 @@
 """Threads under the CPU slots: how much runs at one moment, and what a caller that leaves does not disturb."""
 
 import asyncio
+import gc
 import threading
 import time
 from collections.abc import Iterator
@@ -52,6 +53,27 @@ async def test_a_cancelled_caller_does_not_free_the_slots_of_a_thread_that_still
     assert workers.slots.held == 2
     may_end.set()
     assert await asyncio.wait_for(workers.run("image", 2, lambda: "in"), 10) == "in"
+
+
+async def test_an_error_behind_a_cancelled_callers_back_is_no_news(
+    workers: CpuWorkers, caplog: pytest.LogCaptureFixture
+) -> None:
+    started, may_end = threading.Event(), threading.Event()
+
+    def fail() -> None:
+        started.set()
+        may_end.wait(10)
+        raise ZeroDivisionError
+
+    caller = asyncio.create_task(workers.run("video", 2, fail))
+    await asyncio.to_thread(started.wait, 10)
+    caller.cancel()
+    await asyncio.gather(caller, return_exceptions=True)
+    may_end.set()
+    await workers.run("image", 2, lambda: None)
+    del caller
+    gc.collect()
+    assert not caplog.records
 
 
 async def test_a_caller_cancelled_while_it_waits_never_runs(workers: CpuWorkers) -> None:

@@ -4,7 +4,7 @@ A frame can only be reached from the keyframe before it. So the unit of work is 
 keyframe and the next, which costs the decoding of everything from the keyframe to the last of them. Two decoders in
 one span would both decode its beginning, and the second would finish no earlier: cuts are made between spans only.
 
-Pure. Costs are in decoded frames.
+Pure. Costs are in tenths of a decoded frame, whole numbers: sums of fractions would not add up to themselves.
 """
 
 from bisect import bisect_right
@@ -12,12 +12,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 MAX_DECODERS = 16
-CONVERSION_COST = 0.3
+DECODE_COST = 10
+CONVERSION_COST = 3
 """To turn a decoded frame into RGB and store it: measured at 720p."""
-SEEK_COST = 4.0
-"""To flush a decoder and fill its pipeline again, and also the gap up to which decoding on is cheaper than seeking."""
-COST_WORTH_A_DECODER = 64.0
-"""Opening a second decoder costs 4 to 10 ms, as much as some 5 frames at 720p and 40 at thumbnail size."""
+COST_WORTH_A_DECODER = 64 * DECODE_COST
+"""Opening a decoder costs 4 to 10 ms: as much as some 5 frames at 720p, and 40 at thumbnail size."""
+FRAMES_WORTH_A_SEEK = 4
+"""Seeking throws away as many frames as a decoder holds back; over a gap of so few, decoding on is cheaper."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,9 +34,9 @@ class Span:
     frames: tuple[int, ...]
 
     @property
-    def cost(self) -> float:
-        """In decoded frames."""
-        return self.frames[-1] - self.start + 1 + CONVERSION_COST * len(self.frames)
+    def cost(self) -> int:
+        """In tenths of a decoded frame."""
+        return DECODE_COST * (self.frames[-1] - self.start + 1) + CONVERSION_COST * len(self.frames)
 
 
 def spans(indices: Sequence[int], keyframes: Sequence[int]) -> list[Span]:
@@ -59,7 +60,7 @@ def decoder_count(setting: int, cpus: int, indices: Sequence[int], keyframes: Se
     parts = spans(indices, keyframes)
     if setting > 0:
         return max(1, min(setting, len(parts)))
-    worthwhile = int(sum(part.cost for part in parts) / COST_WORTH_A_DECODER)
+    worthwhile = sum(part.cost for part in parts) // COST_WORTH_A_DECODER
     return max(1, min(MAX_DECODERS, cpus, len(parts), worthwhile))
 
 
@@ -69,16 +70,16 @@ def chunks(parts: Sequence[Span], count: int) -> list[list[Span]]:
     if not costs:
         return []
     low, high = max(costs), sum(costs)
-    while high - low > 0.5:
-        middle = (low + high) / 2
-        low, high = (low, middle) if len(_cut(parts, middle)) <= count else (middle, high)
+    while low < high:
+        middle = (low + high) // 2
+        low, high = (low, middle) if len(_cut(parts, middle)) <= count else (middle + 1, high)
     return [_joined(run) for run in _cut(parts, high)]
 
 
-def _cut(parts: Sequence[Span], limit: float) -> list[list[Span]]:
-    """Runs of at most `limit`, each as long as possible; a span alone may be over it."""
+def _cut(parts: Sequence[Span], limit: int) -> list[list[Span]]:
+    """Runs of at most `limit`, each as long as possible."""
     runs: list[list[Span]] = []
-    room = 0.0
+    room = 0
     for part in parts:
         if not runs or part.cost > room:
             runs.append([])
@@ -92,7 +93,7 @@ def _joined(run: Sequence[Span]) -> list[Span]:
     """Spans so close to the one before that decoding on is cheaper than seeking become one with it."""
     joined: list[Span] = []
     for part in run:
-        if joined and part.start - joined[-1].frames[-1] <= SEEK_COST:
+        if joined and part.start - joined[-1].frames[-1] <= FRAMES_WORTH_A_SEEK:
             joined[-1] = Span(joined[-1].start, joined[-1].frames + part.frames)
         else:
             joined.append(part)

@@ -4,7 +4,7 @@ The pixels are those that a v5 processor of transformers makes of a path: EXIF o
 colour profiles ignored, 16 bits scaled to 8. Of an animation the first frame is taken, where transformers makes one
 image of each. Formats that it refuses (BMP, TIFF, ...) come through Pillow, under the same rules.
 
-JPEG goes through simplejpeg, which is as exact as torchcodec (both are libjpeg-turbo) and leaves out a copy.
+JPEG goes through simplejpeg, which gives what torchcodec gives (both are libjpeg-turbo) without its messages on stderr.
 """
 
 from collections.abc import Callable
@@ -20,14 +20,14 @@ from fleet_encoder.families.base import Image, ImageInfo
 from fleet_encoder.media.buffers import Data, as_tensor, check_not_empty
 from fleet_encoder.media.gif import first_image, gif_header
 from fleet_encoder.media.image_header import image_format, open_image, orientation
+from fleet_encoder.media.png import critical_chunks
 
 try:
-    from torchcodec.decoders import decode_avif, decode_gif, decode_jpeg, decode_png, decode_webp
+    from torchcodec.decoders import decode_avif, decode_gif, decode_png, decode_webp
 except (ImportError, OSError, RuntimeError):  # not installed, or older than its image decoders
     _TORCHCODEC: dict[str, Callable[[torch.Tensor], torch.Tensor]] = {}
 else:
     _TORCHCODEC = {
-        "JPEG": decode_jpeg,
         "PNG": decode_png,
         "WEBP": decode_webp,
         "AVIF": decode_avif,
@@ -36,8 +36,6 @@ else:
 
 Pixels = np.ndarray[Any, Any]
 _SIMPLE_COLOURS = ("RGB", "YCbCr", "Gray")
-_EVERY_FRAME = ("WEBP", "AVIF")
-"""Of an animation in these, torchcodec decodes all frames: memory without a limit, for one frame."""
 _TURNED_TO_THE_SIDE = (5, 6, 7, 8)
 
 
@@ -89,17 +87,20 @@ def decode_image(data: Data, info: ImageInfo) -> Image:
 
 
 def _decode(data: Data, name: str) -> Pixels:
+    if name == "GIF" and name in _TORCHCODEC:
+        return _decode_with_torchcodec(first_image(data, gif_header(data)), name)
+    image = open_image(data, name)
+    turn = orientation(image)
     if name == "JPEG" and simplejpeg.decode_jpeg_header(data, strict=False)[2] in _SIMPLE_COLOURS:
         try:
-            return _turn(simplejpeg.decode_jpeg(data), orientation(open_image(data, name)))
-        except ValueError:  # it is strict: what is a warning to libjpeg and what is fatal, the others tell apart
+            return _turn(simplejpeg.decode_jpeg(data), turn)
+        except ValueError:  # it is strict: what is a warning to libjpeg and what is fatal, Pillow tells apart
             pass
-    if name in _TORCHCODEC and name not in _EVERY_FRAME:
-        return _decode_with_torchcodec(first_image(data, gif_header(data)) if name == "GIF" else data, name)
-    image = open_image(data, name)
-    if name in _TORCHCODEC and not getattr(image, "is_animated", False):
-        return _decode_with_torchcodec(data, name)
-    return _turn(_decode_with_pillow(image), orientation(image))
+    elif name == "PNG" and name in _TORCHCODEC:
+        return _turn(_decode_with_torchcodec(critical_chunks(data), name), turn)
+    elif name in _TORCHCODEC and not getattr(image, "is_animated", False):
+        return _decode_with_torchcodec(data, name)  # which turns it, and would decode every frame of an animation
+    return _turn(_decode_with_pillow(image), turn)
 
 
 def _decode_with_torchcodec(data: Data, name: str) -> Pixels:

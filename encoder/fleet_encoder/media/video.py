@@ -84,6 +84,7 @@ async def decode_video(
     ffmpeg_threads: int,
     pin: bool,
     flow: str = "video",
+    libraries: tuple[Backend, ...] | None = None,
 ) -> Video:
     """Decode the frames `indices` of the video that `info` was read from.
 
@@ -96,6 +97,7 @@ async def decode_video(
         ffmpeg_threads: Of each decoder, at least 1.
         pin: Put the frames into page-locked memory.
         flow: Who is charged for the CPU time.
+        libraries: To try in this order, instead of what `backends` says.
 
     Raises:
         Invalid: A frame cannot be decoded; says which.
@@ -111,7 +113,7 @@ async def decode_video(
     frames = await workers.run(flow, 1, _allocate, (len(indices), info.height, info.width, 3), pin)
     put = _writer(frames, indices)
     refusals: list[RefusedError] = []
-    for backend in backends(info.codec, parts):
+    for backend in libraries or backends(info.codec, parts):
         works = [backend.decode(data, info.index, part, ffmpeg_threads, put) for part in parts]
         try:
             await _side_by_side([Steps(work).run(workers, flow, ffmpeg_threads) for work in works])
