@@ -82,9 +82,10 @@ def check_can_run(pool: EncoderPool) -> None:
         raise Fault("spec.replicas: 0 leaves nothing to run here; set it to 1 or more")
     model = pool.spec.model.path
     if model is not None and not (Path(model) / "config.json").is_file():
+        family = "qwen2_audio" if "audio" in pool.spec.modalities else "qwen2_5_vl"
         raise Fault(
             f"spec.model.path: there is no model in {model} (config.json is missing); a small one to try: "
-            f"encoderfleet model new --family qwen2_5_vl {model}"
+            f"encoderfleet model new --family {family} {model}"
         )
     if importlib.util.find_spec("torch") is None:
         raise Fault("the replicas need the encoder extra: pip install 'encoderfleet[encoder]'")
@@ -132,10 +133,11 @@ async def serve(report: Report, program: Sequence[str] = ENCODER) -> int:
         except ReplicaFailedError as error:
             failed = error
         stop.set()
-        report.draining()
+        if any(supervisor.state in (State.STARTING, State.READY) for supervisor in world.supervisors):
+            report.draining()
     report.drained()
     if failed is not None:
-        click.echo(f"Error: {failed}", err=True)
+        report.failed(str(failed))
         return failed.exit_code
     if killed.is_set():
         return KILLED

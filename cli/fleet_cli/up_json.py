@@ -14,7 +14,7 @@ class JsonReport(Report):
     """Every line is an object with the field `event`.
 
     `ready` comes once, with all replicas: name, endpoint, http, pid, cpus, env. `crashed`, `restarted`, `draining`,
-    `killing`, `stopped` and `drained` come as they happen.
+    `killing`, `stopped`, `drained` and `failed` come as they happen.
     """
 
     _all_ready = False
@@ -65,8 +65,13 @@ class JsonReport(Report):
         self._event("killing")
 
     def drained(self) -> None:
-        """No fields: the last line."""
+        """No fields. The last line, unless a replica failed."""
         self._event("drained")
+
+    def failed(self, message: str) -> None:
+        """With the message; and one line on stderr."""
+        self._event("failed", message=message)
+        super().failed(message)
 
     def _event(self, event: str, **fields: Any) -> None:
         self._print(self._out, Text(json.dumps({"event": event, **fields})))

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from typing import TextIO
 
 from rich.console import Console, RenderableType
+from rich.text import Text
 
 from fleet_operator.local.supervise import Change, Supervisor
 from fleet_operator.local.world import Replica
@@ -86,6 +87,10 @@ class Report(ABC):
     @abstractmethod
     def drained(self) -> None:
         """None is left."""
+
+    def failed(self, message: str) -> None:
+        """Why this ends although nobody asked for it: one line on stderr."""
+        self._print(self._err, Text(f"Error: {message}"))
 
     def _print(self, output: Output, text: RenderableType) -> None:
         try:

@@ -116,11 +116,14 @@ def test_a_bad_setting_ends_it_with_the_replicas_line(tmp_path: Path) -> None:
 
 def test_a_replica_that_never_starts_ends_it(tmp_path: Path) -> None:
     with Up(pool_with_model(tmp_path, replicas=1), "-o", "json", "--quiet", replica="--exit 7") as up:
+        message = up.event("failed")["message"]
         assert up.end() == 1
     assert up.err == [
         "Error: pool-0 never became ready in 5 starts, the last time it exited with code 7: setting pool-0 is wrong"
     ]
+    assert up.err == [f"Error: {message}"]
     assert sum('"crashed"' in line for line in up.out) == 5
+    assert not any('"draining"' in line for line in up.out), "nothing was left to drain"
 
 
 def test_a_busy_port_is_one_line_before_anything_starts(tmp_path: Path) -> None:
