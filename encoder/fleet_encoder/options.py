@@ -67,9 +67,9 @@ _OPTIONS: tuple[tuple[str, str, Any, Any, str], ...] = (
 def encoder_options(function: _F) -> _F:
     """Give `function` all of them, in the order above."""
     for flag, variable, default, kind, text in reversed(_OPTIONS):
-        required = flag == "--model"
-        function = click.option(
-            flag, envvar=variable, default=default, type=kind, help=text, required=required,
-            show_envvar=True, show_default=not required and default not in ("", None),
-        )(function)  # fmt: skip
+        # A required option must not be given a default at all: None would count as one.
+        value = (
+            {"required": True} if flag == "--model" else {"default": default, "show_default": default not in ("", None)}
+        )
+        function = click.option(flag, envvar=variable, type=kind, help=text, show_envvar=True, **value)(function)
     return function
