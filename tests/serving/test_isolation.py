@@ -93,8 +93,8 @@ def test_the_work_of_a_client_that_left_is_dropped(
 def test_a_client_that_does_not_read_delays_nobody(vision_encoder: EncoderProcess, photos: Path) -> None:
     photo = (photos / "rocket.jpg").read_bytes()
     with Peer(vision_encoder.endpoint) as deaf, Peer(vision_encoder.endpoint) as other:
-        for number in range(400):
+        for number in range(50):
             deaf.encode([("image", photo)] * 4, request=f"r{number}")
         answers = other.ask([("image", unique_jpeg(photos / "rocket.jpg", 3200))])
         assert answers[0][0].status is Status.OK
-        assert {result.status for result, _ in deaf.results(1600).values()} <= {Status.OK, Status.BUSY}
+        assert {result.status for result, _ in deaf.results(200).values()} == {Status.OK}
