@@ -59,8 +59,12 @@ class _Job:
     metavar="SECONDS",
     help="For each item, waiting and retries included.",
 )
-@click.option("--fps", type=click.FloatRange(min=0, min_open=True), help="Frames a second to sample of videos.")
-@click.option("--frames", type=click.IntRange(min=1), help="Sample exactly so many frames of each video.")
+@click.option(
+    "--fps", type=click.FloatRange(min=0, min_open=True), metavar="RATE", help="Frames a second to sample of videos."
+)
+@click.option(
+    "--frames", type=click.IntRange(min=1), metavar="COUNT", help="Sample exactly so many frames of each video."
+)
 @click.option(
     "--modality",
     type=click.Choice(["image", "video", "audio"]),

@@ -12,7 +12,8 @@ from rich.text import Text
 from fleet_cli.encode_sources import Source
 from fleet_client import EncodeError, Encoding, Welcome
 
-WIDTH_OF_FILES = 200
+WIDTH_OF_FILES = 1000
+"""Where the output is no terminal, a row is a line, however long."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,12 +78,15 @@ def as_table(rows: list[Row], seconds: float, saved: str | None) -> None:
     for name in ("grid", "cached"):
         table.add_column(name)
     table.add_column("total ms", justify="right")
-    table.add_column("stages in ms, or what is wrong", overflow="fold")
-    table.add_column("endpoint", overflow="fold")
+    for name in ("endpoint", "stages in ms, or what is wrong"):
+        table.add_column(name, overflow="fold")
     for each in rows:
         table.add_row(*(Text(cell, style="red" if each.failed else "") for cell in _cells(each)))
-    console.print(table)
-    console.print(_summary(rows, seconds, saved), markup=False)
+    with console.capture() as capture:
+        console.print(table)
+    lines = capture.get().splitlines()
+    print("\n".join(lines if console.is_terminal else [line.rstrip() for line in lines]))
+    print(_summary(rows, seconds, saved))
 
 
 def as_json(rows: list[Row], seconds: float, saved: str | None, welcomes: dict[str, Welcome]) -> str:
@@ -111,7 +115,7 @@ def as_json(rows: list[Row], seconds: float, saved: str | None, welcomes: dict[s
             "failed": sum(each.failed for each in rows),
             "seconds": round(seconds, 3),
             "saved": saved,
-            "encoders": {address: msgspec.to_builtins(welcome) for address, welcome in welcomes.items()},
+            "encoders": {address: msgspec.structs.asdict(welcome) for address, welcome in welcomes.items()},
         },
         indent=2,
     )
@@ -121,7 +125,7 @@ def _cells(row: Row) -> list[str]:
     endpoint = row.endpoint.removeprefix("tcp://")
     head = [row.source.name, row.source.modality, row.status]
     if row.shape is None or row.meta is None or row.total_ms is None:
-        return [*head, "", "", "", "", "", row.message, endpoint]
+        return [*head, "", "", "", "", "", endpoint, row.message]
     grid = row.meta.get("grid")
     stages = row.stage_ms or {}
     return [
@@ -130,8 +134,8 @@ def _cells(row: Row) -> list[str]:
         "x".join(map(str, grid)) if grid else "",
         "yes" if row.cached else "no",
         f"{row.total_ms:.1f}",
-        ", ".join(f"{name} {ms:.1f}" for name, ms in stages.items()),
         endpoint,
+        ", ".join(f"{name.removesuffix('_' + row.source.modality)} {ms:.1f}" for name, ms in stages.items()),
     ]
 
 

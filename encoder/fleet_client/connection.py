@@ -16,7 +16,7 @@ Frames = list[zmq.Frame]
 # A dead process shows at once, by its closed connection. Heartbeats are for hosts that vanish. They wait behind
 # the frame being sent, so they allow for a large one on a slow line; the router notices silence long before.
 HEARTBEAT_INTERVAL_MS = 2_000
-HEARTBEAT_TIMEOUT_MS = 30_000
+HEARTBEAT_TIMEOUT_MS = 60_000
 HEARTBEAT_TTL_MS = 120_000
 CONNECT_TIMEOUT_MS = 5_000
 HANDSHAKE_TIMEOUT_MS = 10_000

@@ -15,6 +15,7 @@ from safetensors import safe_open
 
 from conftest import EncoderProcess
 from fleet_client import Client, image
+from peer import unique_jpeg
 
 PROGRAM = str(Path(sys.executable).with_name("encoderfleet"))
 
@@ -34,10 +35,11 @@ def test_a_table_of_all_and_exit_code_1_for_the_bad_one(
     tmp_path: Path,
 ) -> None:
     (tmp_path / "broken [red].jpg").write_bytes(b"no image")
+    (tmp_path / "rocket.jpg").write_bytes(unique_jpeg(photos / "rocket.jpg", 1337))  # no cache has it
     done = encode(
         "--endpoint",
         f"{vision_encoder.endpoint},{audio_encoder.endpoint}",
-        photos / "rocket.jpg",
+        tmp_path / "rocket.jpg",
         tmp_path / "broken [red].jpg",
         clips / "carphone_pristine.mp4",
         speech / "Front_Center.wav",
