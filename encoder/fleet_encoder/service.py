@@ -64,7 +64,7 @@ class Service:
         self._preprocessing = CpuWorkers(
             "preprocess", config.preprocess_workers, self.slots, _torch_threads(config.intra_op_threads)
         )
-        self._decoding = CpuWorkers("decode", max(use.decoders, self.slots.capacity), self.slots)
+        self._decoding = CpuWorkers("decode", max(use.decoders, self.slots.capacity), self.slots, _torch_threads(1))
         self._forwarding = CpuWorkers(
             "forward",
             1,
@@ -101,7 +101,12 @@ class Service:
             device=self.runner.device,
         )
         video = DecodeVideo(
-            self._decoding, memory, decoders=use.decoders, ffmpeg_threads=config.ffmpeg_threads, pin=on_gpu
+            self.family,
+            self._decoding,
+            memory,
+            decoders=use.decoders,
+            ffmpeg_threads=config.ffmpeg_threads,
+            on_gpu=on_gpu,
         )
         return Pipeline(
             modalities=self.modalities,

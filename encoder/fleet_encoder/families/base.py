@@ -4,6 +4,7 @@
 `families/__init__.py`. The pipeline knows families only by this interface.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar, Protocol
@@ -110,6 +111,21 @@ class Features:
     extra: dict[str, Any] = field(default_factory=dict)
 
 
+@dataclass(frozen=True, slots=True)
+class Fit:
+    """The size that frames enter the tower in, for decoders that bring them there at once.
+
+    Attributes:
+        width: Pixels.
+        height: Pixels.
+        resize: uint8 `[n, h, w, 3]`, width, height -> uint8 `[n, height, width, 3]`; the family's own, bit for bit.
+    """
+
+    width: int
+    height: int
+    resize: Callable[[torch.Tensor, int, int], torch.Tensor]
+
+
 class Family(Protocol):
     """One model family over one model directory. Methods are called from worker threads, several at a time.
 
@@ -150,6 +166,13 @@ class Family(Protocol):
 
         Raises:
             Invalid: The model cannot take media of that shape; says what it can.
+        """
+        ...
+
+    def fit(self, info: VideoInfo, frames: int) -> Fit | None:
+        """What decoders on the CPU shrink `frames` sampled frames to, so that they are never all held in full size.
+
+        `preprocess` then finds them in the size that it wants. None: keep them as they are.
         """
         ...
 

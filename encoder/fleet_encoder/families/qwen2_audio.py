@@ -72,6 +72,9 @@ class Qwen2Audio:
             raise Incompatible("this model encodes audio only: send images and video to a vision model's pool")
         return sum(window.frames for window in self._windows(round(info.duration * self.audio_rate)))
 
+    def fit(self, info: VideoInfo, frames: int) -> None:
+        """No video here."""
+
     def preprocess(self, media: Media, device: torch.device) -> Features:
         """Cut into windows, and a mel spectrogram of each."""
         if not isinstance(media, Audio):

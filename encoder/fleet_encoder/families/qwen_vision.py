@@ -18,6 +18,7 @@ from fleet_encoder.families.base import (
     Audio,
     AudioInfo,
     Features,
+    Fit,
     Image,
     ImageInfo,
     Media,
@@ -26,7 +27,7 @@ from fleet_encoder.families.base import (
     VideoInfo,
 )
 from fleet_encoder.families.passes import Piece, passes
-from fleet_encoder.families.qwen_patches import patch_rows
+from fleet_encoder.families.qwen_patches import patch_rows, resize
 from fleet_encoder.families.qwen_rules import read_rules
 from fleet_encoder.families.qwen_tower import VisionTower
 from fleet_encoder.runner import attention, weights
@@ -80,6 +81,11 @@ class QwenVision:
         if isinstance(info, ImageInfo):
             return math.prod(self.rules.image_sizes.grid(info.width, info.height))
         return math.prod(self.rules.video_sizes.grid(info.width, info.height, frames))
+
+    def fit(self, info: VideoInfo, frames: int) -> Fit | None:
+        """The tower's size, where that is the smaller one."""
+        width, height = self.rules.video_sizes.target(info.width, info.height, frames)
+        return Fit(width, height, resize) if width * height < info.width * info.height else None
 
     def preprocess(self, media: Media, device: torch.device) -> Features:
         """Resize and cut into uint8 patches."""

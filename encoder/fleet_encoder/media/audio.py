@@ -13,9 +13,9 @@ import numpy as np
 
 from fleet_encoder.errors import Invalid
 from fleet_encoder.families.base import Audio, AudioInfo
-from fleet_encoder.media.buffers import Data, as_file, as_tensor
+from fleet_encoder.media.buffers import Data, as_tensor
 from fleet_encoder.media.containers import check_whole
-from fleet_encoder.media.video_pyav import OPEN_OPTIONS
+from fleet_encoder.media.pyav_file import open_file
 
 try:
     from torchcodec.decoders import AudioDecoder
@@ -34,7 +34,7 @@ def probe_audio(data: Data) -> AudioInfo:
     """
     check_whole(data)
     try:
-        with av.open(as_file(data), options=OPEN_OPTIONS) as container:
+        with open_file(data) as container:
             stream = _sound(container)
             context = stream.codec_context
             info = AudioInfo(
@@ -109,7 +109,7 @@ def _decode_with_pyav(data: Data, rate: int, limit: float) -> Samples:
     blocks: list[Samples] = [np.empty(0, np.float32)]
     done = 0
     try:
-        with av.open(as_file(data), options=OPEN_OPTIONS) as container:
+        with open_file(data) as container:
             for frame in chain(container.decode(_sound(container)), [None]):  # None: what the resampler holds back
                 for block in resampler.resample(frame):
                     blocks.append(block.to_ndarray()[0])

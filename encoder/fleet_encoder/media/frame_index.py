@@ -9,6 +9,7 @@ import numpy as np
 from fleet_encoder.errors import Invalid
 from fleet_encoder.families.base import VideoInfo
 
+LONGEST_SECONDS = 1e9
 Pixels = np.ndarray[Any, Any]
 Work = Generator[None, None, None]
 """Decoding, which yields wherever it may be interrupted."""
@@ -59,11 +60,13 @@ def scanned_video(
         codec: As FFmpeg names it.
 
     Raises:
-        Invalid: There is no frame, or no size.
+        Invalid: There is no frame, no size or no time.
     """
     frames = len(index.pts)
     if not frames or width < 1 or height < 1:
         raise Invalid(f"the video holds {frames} frames of {width}x{height} pixels: nothing to decode")
     duration = end - float(index.pts[0])
+    if duration > LONGEST_SECONDS:  # FFmpeg's mark for a frame without a time is the smallest number there is
+        raise Invalid("the video's frames carry no times: put them into an MP4 or Matroska file")
     fps = frames / duration if duration else header_fps or 1.0
     return ScannedVideo(frames=frames, fps=fps, duration=duration, width=width, height=height, codec=codec, index=index)

@@ -13,7 +13,7 @@ import numpy as np
 import torch
 
 from fleet_encoder.errors import Invalid
-from fleet_encoder.families.base import Video, VideoInfo
+from fleet_encoder.families.base import Fit, Video, VideoInfo
 from fleet_encoder.media import video_pyav
 from fleet_encoder.media.buffers import Data
 from fleet_encoder.media.chunks import Span, chunks, decoder_count, spans
@@ -83,6 +83,7 @@ async def decode_video(
     decoders: int,
     ffmpeg_threads: int,
     pin: bool,
+    fit: Fit | None = None,
     flow: str = "video",
     libraries: tuple[Backend, ...] | None = None,
 ) -> Video:
@@ -96,6 +97,7 @@ async def decode_video(
         decoders: How many work side by side; 0 is automatic.
         ffmpeg_threads: Of each decoder, at least 1.
         pin: Put the frames into page-locked memory.
+        fit: Shrink each frame as soon as it is decoded; None keeps them in full size.
         flow: Who is charged for the CPU time.
         libraries: To try in this order, instead of what `backends` says.
 
@@ -108,10 +110,12 @@ async def decode_video(
         info = scanned
     if outside := [number for number in indices if not 0 <= number < info.frames]:
         raise ValueError(f"frame {outside[0]} of a video of {info.frames} frames")
-    count = decoder_count(decoders, max(1, workers.slots.capacity // ffmpeg_threads), indices, info.index.keyframes)
+    at_once = max(1, workers.slots.capacity // ffmpeg_threads)
+    count = decoder_count(decoders, at_once, indices, info.index.keyframes)
     parts = chunks(spans(indices, info.index.keyframes), count)
-    frames = await workers.run(flow, 1, _allocate, (len(indices), info.height, info.width, 3), pin)
-    put = _writer(frames, indices)
+    height, width = (fit.height, fit.width) if fit else (info.height, info.width)
+    frames = await workers.run(flow, 1, _allocate, (len(indices), height, width, 3), pin)
+    put = _writer(frames, indices, info, fit)
     refusals: list[RefusedError] = []
     for backend in libraries or backends(info.codec, parts):
         works = [backend.decode(data, info.index, part, ffmpeg_threads, put) for part in parts]
@@ -132,7 +136,7 @@ def _allocate(shape: tuple[int, ...], pin: bool) -> torch.Tensor:
     )
 
 
-def _writer(frames: torch.Tensor, indices: Sequence[int]) -> Put:
+def _writer(frames: torch.Tensor, indices: Sequence[int], info: VideoInfo, fit: Fit | None) -> Put:
     """Copies a decoded frame to all its places in `frames`; safe from several threads, as no two write one place."""
     rows = frames.numpy()
     places: dict[int, list[int]] = {}
@@ -140,11 +144,13 @@ def _writer(frames: torch.Tensor, indices: Sequence[int]) -> Put:
         places.setdefault(number, []).append(place)
 
     def put(number: int, pixels: Pixels) -> None:
-        if pixels.shape != rows.shape[1:]:
+        if pixels.shape[:2] != (info.height, info.width):
             raise RefusedError(
                 f"frame {number} is {pixels.shape[1]}x{pixels.shape[0]}, the video's header says "
-                f"{rows.shape[2]}x{rows.shape[1]}"
+                f"{info.width}x{info.height}"
             )
+        if fit is not None:
+            pixels = fit.resize(torch.from_numpy(pixels)[None], fit.width, fit.height)[0].numpy()
         for place in places[number]:
             rows[place] = pixels
 

@@ -6,17 +6,18 @@ from typing import Any
 import av
 import numpy as np
 
-from fleet_encoder.media.buffers import Data, as_file
+from fleet_encoder.media.buffers import Data
 from fleet_encoder.media.chunks import Span
 from fleet_encoder.media.frame_index import FrameIndex, Put, RefusedError, ScannedVideo, Work, scanned_video
+from fleet_encoder.media.pyav_file import open_file
 from fleet_encoder.media.pyav_rgb import RgbConverter, quarter_turns
 from fleet_encoder.media.references import disposable_test
 
 NAME = "pyav"
 MAX_REORDER = 16
 """Frames that a codec may hold back to put them in order."""
-OPEN_OPTIONS = {"protocol_whitelist": ""}
-"""A playlist is a video, too, to FFmpeg: it must not make this process read files or fetch addresses."""
+NO_TIME = -(1 << 63)
+"""As FFmpeg marks a packet or frame without any."""
 
 
 def scan(data: Data) -> ScannedVideo:
@@ -111,7 +112,7 @@ class _Reader:
 
     def _open(self) -> None:
         try:
-            self._container = av.open(as_file(self._data), options=OPEN_OPTIONS)
+            self._container = open_file(self._data)
             stream = self._container.streams.best("video")
         except (av.FFmpegError, ValueError) as error:
             raise RefusedError("not a video in a format that is read here, or its header is damaged") from error
@@ -171,4 +172,4 @@ class _Reader:
 
 def _ticks(timed: Any) -> int:
     """Presentation time of a packet or a frame in the stream's time base, else decoding time, as torchcodec has it."""
-    return timed.pts if timed.pts is not None else timed.dts if timed.dts is not None else 0
+    return next((ticks for ticks in (timed.pts, timed.dts) if ticks is not None), NO_TIME)

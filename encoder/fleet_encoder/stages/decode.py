@@ -7,12 +7,13 @@ import asyncio
 from collections.abc import Sequence
 
 from fleet_encoder.errors import ItemError
-from fleet_encoder.families.base import AudioInfo, ImageInfo, VideoInfo
+from fleet_encoder.families.base import AudioInfo, Family, ImageInfo, VideoInfo
 from fleet_encoder.job import Job
 from fleet_encoder.media.audio import decode_audio
 from fleet_encoder.media.image import decode_image
 from fleet_encoder.media.video import decode_video
 from fleet_encoder.slots import CpuSlots
+from fleet_encoder.stages.inspect import BYTES_A_PIXEL
 from fleet_encoder.workers import CpuWorkers
 
 
@@ -59,19 +60,31 @@ class DecodeVideo:
     """The sampled frames of a video, by several decoders side by side."""
 
     def __init__(
-        self, workers: CpuWorkers, memory: DecodedMemory, *, decoders: int, ffmpeg_threads: int, pin: bool
+        self,
+        family: Family,
+        workers: CpuWorkers,
+        memory: DecodedMemory,
+        *,
+        decoders: int,
+        ffmpeg_threads: int,
+        on_gpu: bool,
     ) -> None:
+        self._family = family
         self._workers = workers
         self._memory = memory
         self._decoders = decoders
         self._ffmpeg_threads = ffmpeg_threads
-        self._pin = pin
+        self._on_gpu = on_gpu
 
     async def __call__(self, jobs: list[Job]) -> Sequence[ItemError | None]:
         """Fill in `media`."""
         (job,) = jobs
         assert isinstance(job.info, VideoInfo)
         assert job.frame_indices is not None
+        # A GPU shrinks frames faster than the CPUs do; they go there in full size, through pinned memory.
+        fit = None if self._on_gpu else self._family.fit(job.info, len(job.frame_indices))
+        if fit is not None:
+            job.decoded_bytes = fit.width * fit.height * BYTES_A_PIXEL * len(job.frame_indices)
         await self._memory.take(job)
         job.media = await decode_video(
             job.source.data,
@@ -80,7 +93,8 @@ class DecodeVideo:
             workers=self._workers,
             decoders=self._decoders,
             ffmpeg_threads=self._ffmpeg_threads,
-            pin=self._pin,
+            pin=self._on_gpu,
+            fit=fit,
         )
         return [None]
 

@@ -1,0 +1,20 @@
+"""Opening a media file with PyAV."""
+
+from typing import Any
+
+import av
+
+from fleet_encoder.media.buffers import Data, as_file
+
+_OPTIONS = {"protocol_whitelist": ""}
+"""A playlist is a video, too, to FFmpeg: it must not make this process read files or fetch addresses."""
+
+
+def open_file(data: Data) -> Any:
+    """The container, to be closed by the caller.
+
+    Raises:
+        av.FFmpegError: FFmpeg does not know what it is.
+        ValueError: Likewise.
+    """
+    return av.open(as_file(data), options=_OPTIONS, metadata_errors="ignore")  # titles in odd encodings are no matter
