@@ -81,7 +81,12 @@ def check_can_run(pool: EncoderPool) -> None:
     if pool.spec.replicas == 0:
         raise Fault("spec.replicas: 0 leaves nothing to run here; set it to 1 or more")
     model = pool.spec.model.path
-    if model is not None and not (Path(model) / "config.json").is_file():
+    if model is None:
+        raise Fault(
+            f"spec.model.name: {pool.spec.model.name} is a name, and this machine runs models from a folder: "
+            "fetch it and give the folder as spec.model.path"
+        )
+    if not (Path(model) / "config.json").is_file():
         family = "qwen2_audio" if "audio" in pool.spec.modalities else "qwen2_5_vl"
         raise Fault(
             f"spec.model.path: there is no model in {model} (config.json is missing); a small one to try: "

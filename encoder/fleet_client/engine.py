@@ -187,7 +187,8 @@ class Engine:
 
     def _compare_models(self) -> None:
         """A model that differs between encoders gives embeddings that do not fit each other."""
-        welcomes = [each.welcome for each in self._endpoints if each.welcome is not None]
+        # An encoder that still reads its weights does not know their fingerprint yet.
+        welcomes = [each.welcome for each in self._endpoints if each.welcome is not None and each.welcome.fingerprint]
         for one, other in itertools.pairwise(welcomes):
             differs = one.fingerprint != other.fingerprint and set(one.modalities) & set(other.modalities)
             if differs and not self._warned:

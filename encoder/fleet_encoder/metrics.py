@@ -138,6 +138,7 @@ class Metrics:
         )
         self.cpu_held = gauge("cpu_slots_held", "CPU slots that decode, preprocessing and forward hold now.")
         self.cpu_waiting = gauge("cpu_slots_waiting", "Steps of work that wait for a CPU slot.", "flow")
+        self.cpu_wait = histogram("cpu_slot_wait_seconds", "Time a step of work waits for its CPU slots.", "flow")
         self.oversubscription = gauge(
             "cpu_oversubscription_ratio",
             "Threads that settings made by hand ask for, over CPUs; 1 is within the budget.",

@@ -61,15 +61,21 @@ class Service:
         on_gpu = runner.device.type != "cpu"
         # On a GPU the launching thread and the event loop need a CPU of their own; the GPU must never wait for one.
         self.slots = CpuSlots(max(1, use.slots - 1) if on_gpu else use.slots)
-        self._preprocessing = CpuWorkers(
-            "preprocess", config.preprocess_workers, self.slots, _torch_threads(config.intra_op_threads)
-        )
-        self._decoding = CpuWorkers("decode", max(use.decoders, self.slots.capacity), self.slots, _torch_threads(1))
-        self._forwarding = CpuWorkers(
-            "forward",
-            1,
-            CpuSlots(1) if on_gpu else self.slots,
-            _torch_threads(1 if on_gpu else config.forward_threads),
+
+        def workers(name: str, count: int, torch_threads: int, slots: CpuSlots = self.slots) -> CpuWorkers:
+            waited = self.metrics.cpu_wait
+            return CpuWorkers(
+                name,
+                count,
+                slots,
+                _torch_threads(torch_threads),
+                lambda flow, seconds: waited.labels(flow).observe(seconds),
+            )
+
+        self._preprocessing = workers("preprocess", config.preprocess_workers, config.intra_op_threads)
+        self._decoding = workers("decode", max(use.decoders, self.slots.capacity), 1)
+        self._forwarding = (
+            workers("forward", 1, 1, CpuSlots(1)) if on_gpu else workers("forward", 1, config.forward_threads)
         )
         self.admission = Admission(config.max_pending_patches, config.max_pending_bytes)
         self.cache = EmbeddingCache(config.cache_bytes)

@@ -23,13 +23,22 @@ class CpuWorkers:
         workers: Threads: a cap, the slots decide how many run.
         slots: Shared by all pools of the process.
         initializer: Runs once in every thread.
+        waited: Told the flow and the seconds that each piece of work waited for thread and slots.
     """
 
-    def __init__(self, name: str, workers: int, slots: CpuSlots, initializer: Callable[[], None] | None = None) -> None:
+    def __init__(
+        self,
+        name: str,
+        workers: int,
+        slots: CpuSlots,
+        initializer: Callable[[], None] | None = None,
+        waited: Callable[[str, float], None] | None = None,
+    ) -> None:
         self.name = name
         self.workers = workers
         self.slots = slots
         self._cap = Cap(workers)
+        self._waited = waited
         self._threads = ThreadPoolExecutor(workers, thread_name_prefix=name, initializer=initializer)
 
     async def run(self, flow: str, weight: int, function: Callable[_P, _R], *args: _P.args, **kwargs: _P.kwargs) -> _R:
@@ -38,8 +47,11 @@ class CpuWorkers:
         Slots are taken only when a thread is free. Where the caller is cancelled, they stay held until the thread is
         really done.
         """
+        asked = monotonic()
         weight = await self.slots.acquire(flow, weight, self._cap)
         started = monotonic()
+        if self._waited is not None:
+            self._waited(flow, started - asked)
         try:
             loop = asyncio.get_running_loop()
             future = loop.run_in_executor(self._threads, lambda: function(*args, **kwargs))

@@ -11,7 +11,7 @@ from fleet_encoder.media.chunks import Span
 from fleet_encoder.media.frame_index import FrameIndex, Put, RefusedError, ScannedVideo, Work, scanned_video
 
 NAME = "torchcodec"
-CALL_SECONDS = 0.02
+CALL_SECONDS = 0.03
 """To aim at for one call into the decoder, which nothing can interrupt."""
 
 
