@@ -12,6 +12,9 @@ GREET_SECONDS = 1.0
 SILENCE_SECONDS = 10.0
 """An encoder says something every second to a client with work there; so long without a word means that it hangs."""
 
+GRACE_SECONDS = 5.0
+"""An encoder that is away no longer than this counts as one that will be back."""
+
 SLOWEST_BYTES_PER_SECOND = 1 << 20
 """Media on the way to the encoder excuse its silence, at this rate."""
 
@@ -52,6 +55,7 @@ class Endpoint:
         busy_until: It said BUSY: nothing new before this time.
         heard: When it last sent anything.
         greet_at: When to say Hello (again).
+        down_since: When it was last seen going, or first looked for.
         used: Number of the last choice: among equals, the one that waited longest is taken.
     """
 
@@ -68,6 +72,7 @@ class Endpoint:
     busy_until: float = 0.0
     heard: float = 0.0
     greet_at: float = 0.0
+    down_since: float = 0.0
     used: int = 0
 
     @property
@@ -93,6 +98,11 @@ class Endpoint:
             return float("inf")
         return self.heard + SILENCE_SECONDS + self.bytes / SLOWEST_BYTES_PER_SECOND
 
+    @property
+    def given_up_at(self) -> float:
+        """When an encoder that is down no longer counts as one that will be back."""
+        return self.down_since + GRACE_SECONDS
+
     def objection(self, modality: Modality, size: int) -> Refused | None:
         """Why this encoder will never take such an item, or None where it might."""
         if self.phase is Phase.MISMATCHED:
@@ -112,6 +122,10 @@ class Endpoint:
             )
         return None
 
+    def suits(self, modality: Modality, size: int) -> bool:
+        """Whether it may take such an item."""
+        return self.objection(modality, size) is None
+
     # Events.
 
     def came_up(self, now: float) -> None:
@@ -122,8 +136,10 @@ class Endpoint:
         self.greet_at = self.heard = now
         self.busy_until = self.reported = self.sent_since = 0.0
 
-    def went_down(self, problem: str) -> None:
+    def went_down(self, problem: str, now: float) -> None:
         """The connection is gone, and what was sent on it."""
+        if self.phase is not Phase.DOWN:
+            self.down_since = now
         self.phase = Phase.DOWN
         self.problem = problem
         self.welcome = None

@@ -63,7 +63,7 @@ class Engine:
     def __init__(self, addresses: Iterable[str], name: str) -> None:
         self.loop = asyncio.get_running_loop()
         self._name = name
-        self._router = Router(addresses)
+        self._router = Router(addresses, monotonic())
         self._calls: dict[str, Call] = {}
         self._readers: set[asyncio.Task[None]] = set()
         self._news = asyncio.Event()

@@ -32,11 +32,12 @@ class Router:
 
     Args:
         addresses: Of the encoders, normalised.
+        now: When they are first looked for.
         jitter: Numbers in [0, 1) that spread retries of many clients.
     """
 
-    def __init__(self, addresses: Iterable[str], jitter: Callable[[], float] = random.random) -> None:
-        self.endpoints = {address: Endpoint(address) for address in addresses}
+    def __init__(self, addresses: Iterable[str], now: float, jitter: Callable[[], float] = random.random) -> None:
+        self.endpoints = {address: Endpoint(address, down_since=now) for address in addresses}
         self.jobs: dict[str, Job] = {}
         self.estimator = Estimator()
         self._queue: OrderedDict[str, None] = OrderedDict()
@@ -73,7 +74,7 @@ class Router:
         """The connection is gone, or could not be made: what was there goes elsewhere."""
         endpoint = self.endpoints[address]
         stranded = [*endpoint.outstanding]
-        endpoint.went_down(problem)
+        endpoint.went_down(problem, now)
         self._unchecked.update(self._queue)
         for item in reversed(stranded):
             self._lose(item, address, problem)
@@ -142,7 +143,7 @@ class Router:
         self._expire(now)
         self._leave_the_silent(now)
         self._greet(now)
-        self._reject_hopeless()
+        self._reject_hopeless(now)
         self._dispatch(now)
         actions, self._actions = self._actions, []
         return actions
@@ -161,6 +162,8 @@ class Router:
                 times.append(endpoint.silent_at if endpoint.silent_at > now else now + GREET_SECONDS)
             if self._queue and endpoint.phase is Phase.SERVING and endpoint.busy_until > now:
                 times.append(endpoint.busy_until)
+        if self._unchecked:
+            times += [each.given_up_at for each in self._down() if each.given_up_at > now]
         return min(times)
 
     # What the decisions are made of.
@@ -192,7 +195,7 @@ class Router:
                 endpoint.greet_at = now + GREET_SECONDS
                 self._actions.append(Greet(endpoint.address))
 
-    def _reject_hopeless(self) -> None:
+    def _reject_hopeless(self, now: float) -> None:
         suspects, self._unchecked = self._unchecked, set()
         for item in suspects & self._queue.keys():
             job = self.jobs[item]
@@ -200,7 +203,10 @@ class Router:
             if objection is not None:
                 self._fail(job, objection)
             elif job.avoid and job.setback is not None and not self._candidates(job):
-                self._fail(job, job.setback)
+                if any(each.address not in job.avoid and now < each.given_up_at for each in self._down()):
+                    self._unchecked.add(item)  # one may be back in a moment
+                else:
+                    self._fail(job, job.setback)
 
     def _dispatch(self, now: float) -> None:
         open_ones = [endpoint for endpoint in self.endpoints.values() if endpoint.open(now)]
@@ -209,7 +215,7 @@ class Router:
             if not open_ones:
                 break
             job = self.jobs[item]
-            able = [each for each in open_ones if each.address not in job.avoid and not _objects(each, job)]
+            able = [each for each in open_ones if each.address not in job.avoid and each.suits(job.modality, job.size)]
             if able:
                 chosen = min(able, key=lambda each: (job.lost_at.count(each.address), each.load, each.used))
                 self._assign(job, chosen, now)
@@ -226,6 +232,9 @@ class Router:
         job.endpoint, job.attempts = endpoint.address, job.attempts + 1
         self._actions.append(Send(endpoint.address, job.id, job.attempts))
 
+    def _down(self) -> list[Endpoint]:
+        return [each for each in self.endpoints.values() if each.phase is Phase.DOWN]
+
     def _candidates(self, job: Job, besides: str = "") -> list[Endpoint]:
         """Encoders that are there and may take the item, now or later."""
         return [
@@ -234,7 +243,7 @@ class Router:
             if each.phase in (Phase.SERVING, Phase.WAITING, Phase.GREETED)
             and each.address != besides
             and each.address not in job.avoid
-            and not _objects(each, job)
+            and each.suits(job.modality, job.size)
         ]
 
     def _setback(self, job: Job, endpoint: Endpoint, result: Result, now: float) -> None:
@@ -289,7 +298,3 @@ class Router:
             self.endpoints[job.endpoint].release(job.id)
             job.left_at.add(job.endpoint)
         self._actions += [Abandon(address, job.id) for address in sorted(job.left_at)]
-
-
-def _objects(endpoint: Endpoint, job: Job) -> bool:
-    return endpoint.objection(job.modality, job.size) is not None

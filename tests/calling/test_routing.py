@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import pytest
 
 from fleet_client import errors
-from fleet_client.endpoint import SILENCE_SECONDS, SLOWEST_BYTES_PER_SECOND
+from fleet_client.endpoint import GRACE_SECONDS, SILENCE_SECONDS, SLOWEST_BYTES_PER_SECOND
 from fleet_client.jobs import Abandon, Action, Fail, Greet, Job, Send
 from fleet_client.protocol import Load, Modality, Result, Status
 from fleet_client.routing import MAX_FAILURES, MAX_LOSSES, Router
@@ -18,7 +18,7 @@ class World:
     """A router and a clock; its actions as they fall."""
 
     def __init__(self, *addresses: str, serving: bool = True) -> None:
-        self.router = Router(addresses, jitter=lambda: 0.0)
+        self.router = Router(addresses, 0.0, jitter=lambda: 0.0)
         self.now = 0.0
         if serving:
             for address in addresses:
@@ -119,7 +119,7 @@ def test_all_busy_waits_for_the_hint_then_asks_again() -> None:
 
 
 def test_the_hint_is_spread_by_jitter() -> None:
-    router = Router([A], jitter=lambda: 0.8)
+    router = Router([A], 0.0, jitter=lambda: 0.8)
     world = World(A)
     world.router = router
     world.serve(A)
@@ -213,13 +213,28 @@ def test_internal_of_the_only_encoder_is_final() -> None:
     assert isinstance(world.failure(), errors.Internal)
 
 
-def test_internal_fails_when_the_others_die() -> None:
+def test_after_internal_another_encoder_is_waited_for_a_moment() -> None:
     world = World(A, B)
     world.submit("1")
     (_, address), *_ = world.sent()
     world.answer(address, "1", Status.INTERNAL)
-    world.router.lost(B if address == A else A, "gone", world.now)
-    assert isinstance(world.failure(), errors.Internal)
+    other = B if address == A else A
+    world.router.lost(other, "gone", world.now)
+    assert world.decide() == []
+    assert world.router.wake_at(world.now) == GRACE_SECONDS
+    world.router.lost(other, "still gone", world.now)
+    assert isinstance(world.failure(after=GRACE_SECONDS), errors.Internal)
+
+
+def test_after_internal_one_that_connects_late_is_used() -> None:
+    world = World(A, B, serving=False)
+    world.serve(A)
+    world.submit("1")
+    assert world.sent() == [("1", A)]
+    world.answer(A, "1", Status.INTERNAL)
+    assert world.sent() == []
+    world.serve(B)
+    assert world.sent() == [("1", B)]
 
 
 def test_a_draining_encoder_gets_nothing_until_it_says_that_it_is_ready() -> None:
