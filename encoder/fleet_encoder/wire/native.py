@@ -159,17 +159,7 @@ class NativeWire:
             del self._clients[peer]
             self._metrics.clients.set(len(self._clients))
         outcome = done.result()
-        log.info(
-            "item",
-            request=job.request,
-            index=job.index,
-            modality=job.modality,
-            status="OK" if outcome.error is None else outcome.error.status.value,
-            reason=None if outcome.error is None else str(outcome.error),
-            patches=None if outcome.embedding is None else outcome.embedding.meta.patches,
-            cached=outcome.shared,
-            ms=round(1000 * (time.monotonic() - job.entered), 1),
-        )
+        self._log(job, outcome)
         if outcome.error is not None:
             if not job.cancelled:
                 self._refuse(peer, job.request, job.index, outcome.error, job.stage_seconds)
@@ -189,6 +179,15 @@ class NativeWire:
         payload = rows.flatten().view(torch.uint8).numpy().data
         if self._outbox.send(peer, [protocol.pack(header), payload]):
             self._metrics.sent_bytes.inc(len(payload))
+
+    def _log(self, job: Job, outcome: Outcome) -> None:
+        """One line an item."""
+        about: dict[str, Any] = {"request": job.request, "index": job.index, "modality": job.modality}
+        about["ms"] = round(1000 * (time.monotonic() - job.entered), 1)
+        if outcome.error is not None:
+            log.info("item failed", **about, status=outcome.error.status.value, reason=str(outcome.error))
+        elif outcome.embedding is not None:
+            log.info("item done", **about, patches=outcome.embedding.meta.patches, cached=outcome.shared)
 
     def _refuse(
         self, peer: bytes, request: str, index: int, error: ItemError, stages: dict[str, float] | None = None
