@@ -15,18 +15,20 @@ export PYTHONUNBUFFERED := 1
 help: ## Show this list
 	@grep -hE '^[a-zA-Z_-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  \033[1m%-16s\033[0m %s\n", $$1, $$2}'
 
-$(UV):
+# Before all else: it brings Python's venv module where that is missing.
+$(SYSTEM): scripts/system-packages
+	@PYTHON=$(PYTHON) scripts/system-packages
+	@mkdir -p $(VENV)
+	@touch $@
+
+$(UV): | $(SYSTEM)
 	@echo "==> creating $(VENV) ($$($(PYTHON) --version))"
 	@$(PYTHON) -m venv $(VENV)
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check uv
-
-$(SYSTEM): | $(UV)
-	@scripts/system-packages
-	@touch $@
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check "$$(grep '^uv==' requirements/dev.txt)"
 
 $(STAMP): requirements/dev.txt pyproject.toml | $(UV)
 	@echo "==> installing pinned Python packages (about 6 GB with PyTorch; a minute where they are cached)"
-	@$(UV) pip sync --quiet --python $(BIN)/python requirements/dev.txt requirements/tools.txt
+	@$(UV) pip sync --quiet --python $(BIN)/python requirements/dev.txt
 	@$(UV) pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation --editable .
 	@touch $@
 
