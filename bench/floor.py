@@ -19,6 +19,7 @@ import torch
 from PIL import Image as Picture
 
 from bench.baselines.work import Model
+from bench.machine import cpu_times
 from bench.media import uniquely
 from fleet_encoder.families import family_for
 from fleet_encoder.families.base import Image, ImageInfo
@@ -41,6 +42,7 @@ def measure(model: Path, photos: list[Path], rounds: int) -> dict[str, float]:
     ]
     prepared = [reference.prepare_images([Picture.fromarray(each)]) for each in pictures]
     decode, ours, theirs = [], [], []
+    before = cpu_times(os.getpid())
     with ThreadPoolExecutor(cpus) as pool, torch.inference_mode():
         for _ in range(rounds + 1):
             started = perf_counter()
@@ -53,6 +55,8 @@ def measure(model: Path, photos: list[Path], rounds: int) -> dict[str, float]:
             decode.append(decoded - started)
             ours.append(encoded - decoded)
             theirs.append(perf_counter() - encoded)
+    after = cpu_times(os.getpid())
+    others = (after.machine - before.machine - after.server + before.server) / (after.at - before.at)
     # The first round is warm-up.
     parts = [median(each[1:]) for each in (decode, ours, theirs)]
     return {
@@ -60,6 +64,7 @@ def measure(model: Path, photos: list[Path], rounds: int) -> dict[str, float]:
         "decode_ms": parts[0] / BATCH * 1e3,
         "forward_ms": parts[1] / BATCH * 1e3,
         "transformers_forward_ms": parts[2] / BATCH * 1e3,
+        "cpus_others": max(0.0, others),
     }
 
 

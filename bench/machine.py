@@ -7,6 +7,9 @@ from pathlib import Path
 from time import perf_counter, sleep
 from typing import Any
 
+QUIET_CPUS = 0.15
+"""So much may other programs use: the system's own daemons do."""
+
 TICKS = os.sysconf("SC_CLK_TCK")
 
 

@@ -23,7 +23,6 @@ from bench.systems import BenchError, free_endpoint, running
 
 FAMILY = "qwen2_5_vl"
 STALL_SECONDS = 2.5
-QUIET_CPUS = 0.1
 COMMAND = str(Path(sys.executable).parent / "encoderfleet")
 
 POOL = """\
@@ -121,7 +120,7 @@ def run(directory: Path, rounds: int, seconds: float, console: Console) -> None:
     """The whole benchmark, in a scratch directory."""
     here = machine.describe()
     emit(machine=here, rounds=rounds, seconds=seconds, photos=[*SMALL_PHOTOS, *LARGE_PHOTOS])
-    if here["cpus_busy_before"] > QUIET_CPUS:
+    if here["cpus_busy_before"] > machine.QUIET_CPUS:
         console.print(f"[yellow]{here['cpus_busy_before']} CPUs are busy with other work: these figures are void[/]")
     for setting in settings(directory, rounds, seconds):
         measured = run_setting(setting, directory, console)

@@ -7,6 +7,7 @@ from rich.box import SIMPLE
 from rich.console import Console
 from rich.table import Table
 
+from bench import machine
 from bench.stats import Target, medians, targets
 
 TITLES = {
@@ -52,6 +53,8 @@ def conclude(tower: str, measured: Rounds, floor: Mapping[str, float], console: 
             emit(tower=tower, scenario=scenario, system=system, median=True, **numbers)
     emit(tower=tower, floor={key: round(value, 3) for key, value in floor.items()})
     console.print(table(f"{tower} tower, medians over the rounds", today, ours))
+    if noisy := [name for each in (today, ours) for name in each if each[name]["cpus_others"] > machine.QUIET_CPUS]:
+        console.print(f"[yellow]void, as other programs used the CPUs meanwhile: {', '.join(noisy)}[/]")
     console.print(
         f"floor: {floor['per_second']:.1f} images/s (an image: decode {floor['decode_ms']:.2f} ms, forward "
         f"{floor['forward_ms']:.1f} ms; transformers' forward {floor['transformers_forward_ms']:.1f} ms)",

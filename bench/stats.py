@@ -36,6 +36,11 @@ def medians(rounds: Sequence[Mapping[str, float]]) -> dict[str, float]:
     return {key: median(each[key] for each in rounds if key in each) for key in keys}
 
 
+def undisturbed(rounds: Sequence[Mapping[str, float]], limit: float) -> list[Mapping[str, float]]:
+    """The rounds beside which at most `limit` CPUs did other work; all of them where there is no such round."""
+    return [each for each in rounds if each["cpus_others"] <= limit] or list(rounds)
+
+
 @dataclass(frozen=True, slots=True)
 class Target:
     """One number that is to be reached.

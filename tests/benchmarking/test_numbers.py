@@ -1,5 +1,5 @@
 import pytest
-from bench.stats import Target, medians, percentile, summarise, targets
+from bench.stats import Target, medians, percentile, summarise, targets, undisturbed
 
 
 @pytest.mark.parametrize(
@@ -33,6 +33,12 @@ def test_a_summary_counts_over_the_time_measured() -> None:
 
 def test_medians_are_taken_of_each_number_over_the_rounds_that_have_it() -> None:
     assert medians([{"a": 1.0, "b": 7.0}, {"a": 9.0}, {"a": 2.0}]) == {"a": 2.0, "b": 7.0}
+
+
+def test_rounds_beside_other_work_do_not_count_where_there_are_others() -> None:
+    quiet, noisy = {"a": 1.0, "cpus_others": 0.1}, {"a": 9.0, "cpus_others": 0.7}
+    assert undisturbed([noisy, quiet], 0.15) == [quiet]
+    assert undisturbed([noisy, noisy], 0.15) == [noisy, noisy]
 
 
 @pytest.mark.parametrize(
