@@ -25,6 +25,11 @@ class CpuReading:
     quota: Fraction | None
     reason: str
 
+    @property
+    def affinity_binds(self) -> bool:
+        """Whether these are certain CPUs, and not so much time on any of more: only then is pinning to them right."""
+        return self.quota is None or self.affinity <= self.quota
+
 
 def visible_cpus(root: Path = Path("/"), affinity: int | None = None) -> CpuReading:
     """Read affinity and the CPU quotas, v1 and v2, of this process's cgroup and of its parents.

@@ -13,7 +13,7 @@ Version = Literal[1, 2]
 
 @dataclass(frozen=True, slots=True)
 class Membership:
-    """The cgroup of a process in the hierarchy that may limit its CPU: version, and path as the process sees it."""
+    """The cgroup of a process in one hierarchy: version, and path as the process sees it."""
 
     version: Version
     path: str
@@ -49,8 +49,8 @@ class Throttling:
     throttled_seconds: float
 
 
-def memberships(text: str) -> tuple[Membership, ...]:
-    """Those of `/proc/self/cgroup` (`ID:CONTROLLERS:PATH` lines) that can carry a CPU quota."""
+def memberships(text: str, controller: str = "cpu") -> tuple[Membership, ...]:
+    """Those of `/proc/self/cgroup` (`ID:CONTROLLERS:PATH` lines) whose hierarchy may have `controller`."""
     found = []
     for line in text.splitlines():
         number, _, rest = line.partition(":")
@@ -59,13 +59,13 @@ def memberships(text: str) -> tuple[Membership, ...]:
             continue
         if number == "0" and not controllers:
             found.append(Membership(2, path))
-        elif "cpu" in controllers.split(","):
+        elif controller in controllers.split(","):
             found.append(Membership(1, path))
     return tuple(found)
 
 
-def mounts(text: str) -> tuple[Mount, ...]:
-    """Those of `/proc/self/mountinfo` that show a hierarchy with a CPU quota."""
+def mounts(text: str, controller: str = "cpu") -> tuple[Mount, ...]:
+    """Those of `/proc/self/mountinfo` that show a hierarchy which may have `controller`."""
     found = []
     for line in text.splitlines():
         before, _, after = line.partition(" - ")
@@ -75,7 +75,7 @@ def mounts(text: str) -> tuple[Mount, ...]:
         root, point = _unescape(fields[3]), _unescape(fields[4])
         if kind[0] == "cgroup2":
             found.append(Mount(2, root, point))
-        elif kind[0] == "cgroup" and "cpu" in kind[2].split(","):
+        elif kind[0] == "cgroup" and controller in kind[2].split(","):
             found.append(Mount(1, root, point))
     return tuple(found)
 
@@ -114,3 +114,25 @@ def cpu_stat(text: str) -> Throttling | None:
         return None
     seconds = values["throttled_usec"] / 1e6 if "throttled_usec" in values else values.get("throttled_time", 0) / 1e9
     return Throttling(values["nr_periods"], values["nr_throttled"], seconds)
+
+
+def cpu_list(text: str) -> frozenset[int]:
+    """CPU numbers of a list like `0-3,8`, as sysfs writes it; empty for what no kernel writes."""
+    found: set[int] = set()
+    for part in text.strip().split(","):
+        first, _, last = part.partition("-")
+        if not (first.isdecimal() and (last or first).isdecimal()):
+            return frozenset()
+        found.update(range(int(first), int(last or first) + 1))
+    return frozenset(found)
+
+
+def memory_limit(text: str) -> int | None:
+    """Bytes of a `memory.max` (v2) or `memory.limit_in_bytes` (v1); None for `max`."""
+    return int(text) if text.strip().isdecimal() else None
+
+
+def mem_total(meminfo: str) -> int | None:
+    """Bytes of memory that `/proc/meminfo` tells."""
+    found = re.search(r"^MemTotal:\s+(\d+) kB$", meminfo, re.MULTILINE)
+    return None if found is None else int(found[1]) * 1024
