@@ -12,8 +12,10 @@ from rich.table import Table
 from rich.text import Text
 
 from fleet_cli.pool_file import read_pool
-from fleet_machine import visible_cpus
-from fleet_operator.local.devices import visible_gpus
+from fleet_cli.this_machine import gpus_for_pool
+from fleet_machine import visible_cpus, visible_memory
+from fleet_operator.api import EncoderPool
+from fleet_operator.local.devices import DriverError
 from fleet_operator.plan import NodeShape, Plan, plan
 
 Row = tuple[str, str, str]
@@ -41,8 +43,9 @@ def command(pool_file: Path, cpus: int | None, gpus: int | None, output: str) ->
     environment variable that a replica gets. `encoderfleet up` runs exactly this.
     """
     pool = read_pool(pool_file)
-    shape, why = _machine(cpus, gpus)
+    shape, why, warnings = _machine(pool, cpus, gpus)
     the_plan = plan(pool, shape)
+    the_plan = dataclasses.replace(the_plan, warnings=the_plan.warnings + warnings)
     if output == "json":
         click.echo(json.dumps(as_json(the_plan, why), indent=2))
         return
@@ -52,15 +55,27 @@ def command(pool_file: Path, cpus: int | None, gpus: int | None, output: str) ->
     console.print(as_tables(the_plan, why))
 
 
-def _machine(cpus: int | None, gpus: int | None) -> tuple[NodeShape, dict[str, str]]:
-    """The machine to plan for, and where its numbers come from; this one is read only for what is not given."""
-    why = {"cpus": "--cpus", "gpus": "--gpus"}
+def _machine(
+    pool: EncoderPool, cpus: int | None, gpus: int | None
+) -> tuple[NodeShape, dict[str, str], tuple[str, ...]]:
+    """The machine to plan for, where its numbers come from, and warnings; this one is read only for what is not given.
+
+    Its memory is that of this one, unless the CPUs are those of another.
+    """
+    why, warnings = {"cpus": "--cpus", "gpus": "--gpus"}, []
+    memory = None
     if cpus is None:
         reading = visible_cpus()
-        cpus, why["cpus"] = reading.cpus, reading.reason
+        cpus, why["cpus"], memory = reading.cpus, reading.reason, visible_memory()
     if gpus is None:
-        gpus, why["gpus"] = len(visible_gpus()), "CUDA_VISIBLE_DEVICES, else nvidia-smi"
-    return NodeShape(cpus, gpus), why
+        unwanted = pool.spec.resources.gpus == 0
+        why["gpus"] = "spec.resources.gpus: 0" if unwanted else "CUDA_VISIBLE_DEVICES, else nvidia-smi"
+        try:
+            gpus = len(gpus_for_pool(pool))
+        except DriverError as error:
+            gpus, why["gpus"] = 0, "the driver does not work"
+            warnings.append(f"{error}: planned without GPU, and `up` refuses to run unless spec.resources.gpus is 0")
+    return NodeShape(cpus, gpus, memory), why, tuple(warnings)
 
 
 def as_json(the_plan: Plan, why: dict[str, str]) -> dict[str, Any]:

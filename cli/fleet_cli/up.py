@@ -1,29 +1,27 @@
 """`encoderfleet up`: the replicas of a pool on this machine, in the foreground."""
 
 import asyncio
+import dataclasses
 import importlib.util
-import signal
-from collections.abc import Coroutine, Sequence
+import os
 from pathlib import Path
 
 import click
 
 from fleet_cli.pool_file import read_pool
+from fleet_cli.this_machine import shape, working_gpus
 from fleet_cli.up_json import JsonReport
-from fleet_cli.up_report import Report
+from fleet_cli.up_serve import serve
 from fleet_cli.up_table import TableReport
-from fleet_machine import visible_cpus
+from fleet_machine import cores, visible_cpus
 from fleet_operator.api import EncoderPool
 from fleet_operator.local.claims import Claims
-from fleet_operator.local.devices import visible_gpus
+from fleet_operator.local.health import Patience
+from fleet_operator.local.placing import place_here
 from fleet_operator.local.ports import PortBusyError
-from fleet_operator.local.supervise import Change, ReplicaFailedError, State
-from fleet_operator.local.world import ENCODER, World, place_here
-from fleet_operator.plan import NodeShape, plan
+from fleet_operator.plan import plan
 
 USAGE = 2
-UNFINISHED = 1
-KILLED = 128 + signal.SIGINT
 
 
 class Fault(click.ClickException):
@@ -41,6 +39,20 @@ class Fault(click.ClickException):
     help="Replica i listens on 127.0.0.1: port P+2i for clients, P+2i+1 for HTTP. [default: the first free from 5570]",
 )
 @click.option(
+    "--replicas",
+    type=click.IntRange(1, 1000),
+    metavar="N",
+    help="In place of spec.replicas; may be more than there are CPUs.",
+)
+@click.option(
+    "--start-seconds",
+    type=click.IntRange(1),
+    default=600,
+    show_default=True,
+    metavar="S",
+    help="A replica that is not ready by then is killed and started again, as after a crash.",
+)
+@click.option(
     "-o",
     "--output",
     type=click.Choice(["table", "json"]),
@@ -49,27 +61,73 @@ class Fault(click.ClickException):
 )
 @click.option("--log-format", type=click.Choice(["text", "json"]), default="text", help="Of the replicas' own lines.")
 @click.option("--quiet", is_flag=True, help="Leave the replicas' own lines out.")
-def command(pool_file: Path, port: int | None, output: str, log_format: str, quiet: bool) -> None:
+def command(
+    pool_file: Path,
+    port: int | None,
+    replicas: int | None,
+    start_seconds: int,
+    output: str,
+    log_format: str,
+    quiet: bool,
+) -> None:
     """Run the encoders of an EncoderPool file on this machine.
 
     Starts the pool's replicas with the threads that `encoderfleet plan` shows, waits until they are ready, prints where
-    they are, and stays in the foreground. A replica that crashes is started again. Ctrl-C lets all of them finish what
-    they have; a second Ctrl-C does not wait.
+    they are, and stays in the foreground. A replica that crashes or does not answer for half a minute is started again.
+    Ctrl-C lets all of them finish what they have; a second Ctrl-C does not wait.
 
-    Exit codes: 0 after a drain, 1 if a replica could not start or not finish, 2 if the file, the model, a setting or a
-    port has to be changed.
+    Exit codes: 0 after a drain, 1 if a replica could not start or not finish, 2 if the file, the model, a setting, a
+    port or the GPU driver has to be changed, 130 after a second Ctrl-C.
     """
     pool = read_pool(pool_file)
+    reading = visible_cpus()
+    if replicas is None:
+        check_fits(pool, reading.cpus)
+    else:
+        pool = with_replicas(pool, replicas)
     check_can_run(pool)
-    the_plan = plan(pool, NodeShape(visible_cpus().cpus, len(visible_gpus())))
+    gpus = working_gpus(pool)
+    the_plan = plan(pool, shape(reading, gpus))
     with Claims() as claims:
         try:
-            replicas = place_here(the_plan, claims, first_port=port, log_format=log_format)
+            placement = place_here(
+                the_plan,
+                claims,
+                cores=cores(os.sched_getaffinity(0)),
+                pin=reading.affinity_binds,
+                gpus=gpus if the_plan.gpus_per_replica else (),
+                first_port=port,
+                log_format=log_format,
+            )
         except PortBusyError as error:
             raise Fault(str(error)) from error
-        kind = JsonReport if output == "json" else TableReport
-        code = asyncio.run(serve(kind(the_plan, replicas, quiet=quiet)))
+        except OSError as error:
+            raise Fault(f"no port can be taken here: {error.strerror}; `ulimit -n` shows the open files") from error
+        the_plan = dataclasses.replace(the_plan, warnings=the_plan.warnings + placement.warnings)
+        report = (JsonReport if output == "json" else TableReport)(the_plan, placement.replicas, quiet=quiet)
+        code = asyncio.run(serve(report, Patience(start_seconds=start_seconds)))
+        if not report.close():
+            os._exit(code)  # an exit as usual would wait for the reader of the output
     raise SystemExit(code)
+
+
+def with_replicas(pool: EncoderPool, replicas: int) -> EncoderPool:
+    """The pool with another number of replicas."""
+    return pool.model_copy(update={"spec": pool.spec.model_copy(update={"replicas": replicas})})
+
+
+def check_fits(pool: EncoderPool, cpus: int) -> None:
+    """A file that was written for a cluster is not to bring a laptop to its knees.
+
+    Raises:
+        Fault: There are more replicas than CPUs.
+    """
+    replicas = pool.spec.replicas
+    if replicas > cpus:
+        raise Fault(
+            f"spec.replicas: {replicas} replicas are more than this machine has CPUs, {cpus}: "
+            f"try --replicas {cpus}, or insist with --replicas {replicas}"
+        )
 
 
 def check_can_run(pool: EncoderPool) -> None:
@@ -94,68 +152,3 @@ def check_can_run(pool: EncoderPool) -> None:
         )
     if importlib.util.find_spec("torch") is None:
         raise Fault("the replicas need the encoder extra: pip install 'encoderfleet[encoder]'")
-
-
-async def serve(report: Report, program: Sequence[str] = ENCODER) -> int:
-    """Run the replicas of `report` until a signal or until one fails for good; returns the exit code."""
-    stop, killed = asyncio.Event(), asyncio.Event()
-    unclean: list[Change] = []
-
-    def changed(change: Change) -> None:
-        # -SIGTERM is how a replica ends that had not yet come to its own handler, and so had no work.
-        if change.state is State.STOPPED and change.code not in (None, 0, -signal.SIGTERM):
-            unclean.append(change)
-        report.change(change)
-
-    world = World(
-        report.replicas,
-        drain_seconds=report.plan.drain_seconds,
-        on_change=changed,
-        on_line=report.line,
-        program=program,
-    )
-
-    def interrupted() -> None:
-        if not stop.is_set():
-            stop.set()
-            return
-        killed.set()
-        report.killing()
-        world.kill()
-
-    report.on_broken = stop.set
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        asyncio.get_running_loop().add_signal_handler(number, interrupted)
-    report.starting()
-    failed: ReplicaFailedError | None = None
-    async with world:
-        try:
-            with report.waiting(world.supervisors):
-                await _first(world.ready(), stop.wait())
-            if not stop.is_set():
-                report.ready([supervisor.pid for supervisor in world.supervisors])
-                await _first(world.failure(), stop.wait())
-        except ReplicaFailedError as error:
-            failed = error
-        stop.set()
-        if any(supervisor.state in (State.STARTING, State.READY) for supervisor in world.supervisors):
-            report.draining()
-    report.drained()
-    if failed is not None:
-        report.failed(str(failed))
-        return failed.exit_code
-    if killed.is_set():
-        return KILLED
-    return UNFINISHED if unclean else 0
-
-
-async def _first(*waits: Coroutine[object, object, object]) -> None:
-    """Wait for the first of `waits`, give the others up; raises what it raised."""
-    tasks = [asyncio.create_task(wait) for wait in waits]
-    try:
-        done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
-    finally:
-        for task in tasks:
-            task.cancel()
-    for task in done:
-        task.result()

@@ -14,7 +14,8 @@ class JsonReport(Report):
     """Every line is an object with the field `event`.
 
     `ready` comes once, with all replicas: name, endpoint, http, pid, cpus, env. `crashed`, `restarted`, `draining`,
-    `killing`, `stopped`, `drained` and `failed` come as they happen.
+    `killing`, `stopped`, `drained` and `failed` come as they happen. Where `up` itself ended a replica that hung, or
+    was not ready in time, the message of `crashed` says so.
     """
 
     _all_ready = False
@@ -38,7 +39,7 @@ class JsonReport(Report):
     def line(self, replica: str, line: str) -> None:
         """On stderr, as stdout is for objects."""
         if not self.quiet:
-            self._print(self._err, Text(f"{replica} | {line}"))
+            self._err.log(Text(f"{replica} | {line}"))
 
     def ready(self, pids: Sequence[int]) -> None:
         """All that a program needs in order to use and watch the replicas."""
@@ -74,4 +75,4 @@ class JsonReport(Report):
         super().failed(message)
 
     def _event(self, event: str, **fields: Any) -> None:
-        self._print(self._out, Text(json.dumps({"event": event, **fields})))
+        self._out.say(Text(json.dumps({"event": event, **fields})))

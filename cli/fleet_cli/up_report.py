@@ -1,43 +1,24 @@
 """What `encoderfleet up` says. One method a happening; `up_table` says it to people, `up_json` to programs."""
 
-import os
 import sys
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import TextIO
 
-from rich.console import Console, RenderableType
 from rich.text import Text
 
+from fleet_cli.up_writer import Writer
+from fleet_operator.local.placing import Replica
 from fleet_operator.local.supervise import Change, Supervisor
-from fleet_operator.local.world import Replica
 from fleet_operator.plan import Plan
 
-WIDTH_OF_FILES = 140
-
-
-class Output(Console):
-    """A rich console that falls silent when its reader is gone, where rich would end the program.
-
-    Args:
-        stream: stdout or stderr.
-    """
-
-    def __init__(self, stream: TextIO) -> None:
-        super().__init__(file=stream, width=None if stream.isatty() else WIDTH_OF_FILES)
-        self.broken = False
-
-    def on_broken_pipe(self) -> None:
-        """Swallow whatever is still to be written, or is in Python's buffer."""
-        self.quiet = self.broken = True
-        null = os.open(os.devnull, os.O_WRONLY)
-        os.dup2(null, self.file.fileno())
-        os.close(null)
+CLOSE_SECONDS = 2.0
 
 
 class Report(ABC):
-    """Where `up` tells what happens. No method raises because nobody reads any more: `on_broken` is called instead.
+    """Where `up` tells what happens. No method waits for a reader, but `close`.
+
+    No method raises because nobody reads any more: `on_broken` is called instead, from another thread.
 
     Args:
         plan: What runs.
@@ -53,7 +34,8 @@ class Report(ABC):
         self.replicas = tuple(replicas)
         self.quiet = quiet
         self.on_broken = on_broken
-        self._out, self._err = Output(sys.stdout), Output(sys.stderr)
+        self._out = Writer(sys.stdout, lambda: self.on_broken())
+        self._err = Writer(sys.stderr, lambda: self.on_broken())
 
     @abstractmethod
     def starting(self) -> None:
@@ -90,12 +72,9 @@ class Report(ABC):
 
     def failed(self, message: str) -> None:
         """Why this ends although nobody asked for it: one line on stderr."""
-        self._print(self._err, Text(f"Error: {message}"))
+        self._err.say(Text(f"Error: {message}"))
 
-    def _print(self, output: Output, text: RenderableType) -> None:
-        try:
-            output.print(text, soft_wrap=True, markup=False, highlight=False)
-        except OSError:  # the terminal was closed
-            output.on_broken_pipe()
-        if output.broken:
-            self.on_broken()
+    def close(self) -> bool:
+        """Write what waits; False where nobody reads it. The last call."""
+        closed = [writer.close(CLOSE_SECONDS) for writer in (self._out, self._err)]
+        return all(closed)

@@ -61,17 +61,25 @@ class TableReport(Report):
         """Behind the replica's name, in its color."""
         if not self.quiet:
             number = [each.name for each in self.replicas].index(replica)
-            self._print(self._err, Text.assemble((f"{replica} | ", COLORS[number % len(COLORS)]), line))
+            self._err.log(Text.assemble((f"{replica} | ", COLORS[number % len(COLORS)]), line))
 
     @contextmanager
     def waiting(self, supervisors: Sequence[Supervisor]) -> Iterator[None]:
         """A row a replica, with what it says; nothing moves where stderr is not a terminal."""
-        columns = (SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn(), _SaysColumn())
-        with Progress(*columns, console=self._err, transient=True, disable=not self._err.is_terminal) as progress:
-            self._rows = {each.name: progress.add_task(each.name, total=1, supervisor=each) for each in supervisors}
-            self._progress = progress
+        if not self._err.console.is_terminal:
             yield
-        self._progress = None
+            return
+        columns = (SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn(), _SaysColumn())
+        # Drawn by the writer's thread alone: a frozen terminal would hold whoever draws.
+        progress = Progress(*columns, console=self._err.console, transient=True, auto_refresh=False)
+        self._rows = {each.name: progress.add_task(each.name, total=1, supervisor=each) for each in supervisors}
+        self._progress = progress
+        self._err.animate(progress.start, progress.refresh)
+        try:
+            yield
+        finally:
+            self._progress = None
+            self._err.settle(progress.stop)
 
     def ready(self, pids: Sequence[int]) -> None:
         """Where they are, what each may use, and the line to paste."""
@@ -86,10 +94,10 @@ class TableReport(Report):
             cpus = f"{budget.cpus} shared" if replica.cpus is None else ",".join(map(str, sorted(replica.cpus)))
             ports = replica.ports
             table.add_row(replica.name, ports.endpoint, f"http://{ports.http_address}/metrics", str(pid), cpus, threads)
-        self._print(self._out, table)
+        self._out.say(table)
         endpoints = ",".join(replica.ports.endpoint for replica in self.replicas)
-        self._print(self._out, f"Try:   encoderfleet encode --endpoint {endpoints} FILE_OR_URL...")
-        self._print(self._out, "Stop:  Ctrl-C lets the replicas finish what they have; a second Ctrl-C does not wait")
+        self._out.say(f"Try:   encoderfleet encode --endpoint {endpoints} FILE_OR_URL...")
+        self._out.say("Stop:  Ctrl-C lets the replicas finish what they have; a second Ctrl-C does not wait")
 
     def draining(self) -> None:
         """And how to be faster."""
@@ -104,4 +112,4 @@ class TableReport(Report):
         self._say("All replicas have ended")
 
     def _say(self, text: str, style: str = "") -> None:
-        self._print(self._err, Text(text, style=style))
+        self._err.say(Text(text, style=style))

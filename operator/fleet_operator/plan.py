@@ -21,10 +21,11 @@ __all__ = ["EnvVar", "NodeShape", "Plan", "ThreadBudget", "plan"]
 
 @dataclass(frozen=True, slots=True)
 class NodeShape:
-    """What one machine has for the pool: whole CPUs, at least 1, and GPUs."""
+    """What one machine has for the pool: whole CPUs, at least 1, GPUs, and bytes of memory, None where unknown."""
 
     cpus: int
     gpus: int
+    memory: int | None = None
 
     def __post_init__(self) -> None:
         if self.cpus < 1 or self.gpus < 0:
@@ -83,7 +84,7 @@ def plan(pool: EncoderPool, shape: NodeShape) -> Plan:
         budget=threads,
         env=threads.env() + common,
         drain_seconds=pool.spec.lifecycle.drain_seconds,
-        warnings=cpus.warnings + gpus.warnings + threads.warnings(),
+        warnings=cpus.warnings + gpus.warnings + _memory(pool, shape) + threads.warnings(),
         reasons={"cpus_per_replica": cpus.reason, "gpus_per_replica": gpus.reason},
     )
 
@@ -130,6 +131,22 @@ def _gpus(pool: EncoderPool, shape: NodeShape) -> _Share:
         return _Share(share, f"{arithmetic}; spec.resources.gpus asks for {asked}", (fewer,))
     idle = f"spec.resources.gpus: an encoder computes on one GPU: {asked - 1} of {asked} will idle, ask for 1"
     return _Share(asked, f"spec.resources.gpus; the share would be {share}", (idle,) if asked > 1 else ())
+
+
+def _memory(pool: EncoderPool, shape: NodeShape) -> tuple[str, ...]:
+    """A warning where what the replicas may fill, beside weights and frames, is more than the machine has."""
+    each = pool.spec.cache.size + pool.spec.admission.max_pending_bytes
+    replicas = max(1, pool.spec.replicas)
+    if shape.memory is None or replicas * each <= shape.memory:
+        return ()
+    return (
+        f"spec.cache.size, spec.admission.maxPendingBytes: {_count(replicas, 'replica')} x {_gibibytes(each)} may be "
+        f"filled, and there are {_gibibytes(shape.memory)} of memory: lower them or spec.replicas",
+    )
+
+
+def _gibibytes(size: int) -> str:
+    return f"{size / 2**30:.3g} GiB"
 
 
 def _too_few(replicas: int, gpus: int) -> str:

@@ -28,12 +28,18 @@ def test_restarts_with_growing_delay(
     assert decision == Restart(delay, History(failures_then, True))
 
 
-def test_a_bad_setting_is_not_tried_again() -> None:
-    for history in (History(), History(3, True)):
-        for ready_seconds in (0.0, 500.0):
-            decision = after(Ended(2, ready_seconds), history)
-            assert isinstance(decision, GiveUp)
-            assert decision.exit_code == 2
+@pytest.mark.parametrize("failures", [0, 3])
+@pytest.mark.parametrize(("code", "exit_code"), [(2, 2), (None, 1)])
+def test_what_was_never_ready_and_cannot_be_is_not_tried_again(code: int | None, exit_code: int, failures: int) -> None:
+    decision = after(Ended(code), History(failures))
+    assert isinstance(decision, GiveUp)
+    assert decision.exit_code == exit_code
+
+
+@pytest.mark.parametrize("code", [2, None])
+def test_what_was_ready_once_is_tried_again(code: int | None) -> None:
+    assert after(Ended(code), History(1, was_ready=True)) == Restart(2.0, History(2, was_ready=True))
+    assert after(Ended(code, 500.0), History()) == Restart(1.0, History(1, was_ready=True))
 
 
 def test_a_replica_that_never_gets_ready_is_given_up() -> None:
@@ -63,11 +69,14 @@ def test_once_ready_it_is_never_given_up() -> None:
 @pytest.mark.parametrize(
     ("code", "words"),
     [
+        (None, "could not be started"),
         (0, "exited with code 0"),
         (3, "exited with code 3"),
         (-9, "was killed by SIGKILL"),
         (-99, "was killed by signal 99"),
     ],
 )
-def test_exit_codes_in_words(code: int, words: str) -> None:
+def test_exit_codes_in_words(code: int | None, words: str) -> None:
     assert describe(code) == words
+    assert Ended(code).how == words
+    assert Ended(code, why="hung").how == "hung"

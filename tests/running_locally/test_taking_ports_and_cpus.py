@@ -1,4 +1,3 @@
-import os
 import socket
 import subprocess
 import sys
@@ -8,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 
 from fleet_operator.local.claims import Claims
-from fleet_operator.local.devices import exclusive_cpus, gpus_for, visible_gpus
+from fleet_operator.local.devices import gpus_for
 from fleet_operator.local.ports import PortBusyError, Ports, choose, is_free
 
 
@@ -93,32 +92,6 @@ def test_a_claim_ends_with_its_process(scope: str, claims: Claims) -> None:
 
 
 @pytest.mark.parametrize(
-    ("visible", "replicas", "each", "sets"),
-    [
-        ({0, 1}, 2, 1, [{0}, {1}]),
-        ({4, 5, 6, 7, 9}, 2, 2, [{4, 5}, {6, 7}]),
-        (range(16), 1, 4, [set(range(4))]),
-        # Shared: all of them, more than there are, none.
-        ({0, 1}, 1, 2, None),
-        ({0, 1, 2}, 2, 2, None),
-        ({0}, 2, 1, None),
-        ({0, 1}, 1, 0, None),
-    ],
-)
-def test_cpu_sets(claims: Claims, visible: set[int], replicas: int, each: int, sets: list[set[int]] | None) -> None:
-    assert exclusive_cpus(visible, replicas, each, claims) == sets
-
-
-def test_two_pools_do_not_pin_to_the_same_cpus(scope: str, claims: Claims) -> None:
-    with Claims(scope) as others:
-        assert exclusive_cpus(range(4), 1, 2, claims) == [{0, 1}]
-        assert exclusive_cpus(range(4), 1, 2, others) == [{2, 3}]
-    with Claims(scope) as others:
-        assert exclusive_cpus(range(4), 1, 3, others) is None
-        assert exclusive_cpus(range(4), 2, 1, others) == [{2}, {3}], "what did not suffice was given back"
-
-
-@pytest.mark.parametrize(
     ("devices", "replica", "each", "visible"),
     [
         (("0", "1", "2", "3"), 1, 2, "2,3"),
@@ -131,6 +104,25 @@ def test_gpus_of_a_replica(devices: tuple[str, ...], replica: int, each: int, vi
     assert gpus_for(devices, replica, each) == visible
 
 
-@pytest.mark.parametrize(("value", "devices"), [("2,3", ("2", "3")), ("", ()), ("-1", ())])
-def test_the_shell_may_limit_the_gpus(value: str, devices: tuple[str, ...]) -> None:
-    assert visible_gpus({**os.environ, "CUDA_VISIBLE_DEVICES": value}) == devices
+def test_a_claim_is_seen_by_others(scope: str, claims: Claims) -> None:
+    assert claims.take("cpu", 3)
+    assert claims.take("roaming", 12)
+    assert claims.of_others("cpu") == frozenset()
+    with Claims(scope) as others:
+        assert others.of_others("cpu") == {3}
+        assert others.of_others("roaming") == {12}
+        assert others.of_others("port") == frozenset()
+    with Claims(f"{scope}-more") as strangers:
+        assert strangers.of_others("cpu") == frozenset()
+
+
+def test_no_more_files_is_not_taken_for_a_busy_port(scope: str) -> None:
+    program = (
+        "import resource, sys\nfrom fleet_operator.local.claims import Claims\n"
+        "from fleet_operator.local.ports import choose\n"
+        f"claims = Claims({scope!r})\n"
+        "resource.setrlimit(resource.RLIMIT_NOFILE, (9, 9))\n"
+        "try:\n    choose(50, None, claims)\nexcept OSError as error:\n    print(error.strerror)"
+    )
+    answer = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert answer.stdout == "Too many open files\n"

@@ -11,7 +11,7 @@ FIRST_DELAY = 1.0
 MAX_DELAY = 30.0
 HEALTHY_SECONDS = 60.0
 BAD_SETTING = 2
-"""Exit code of an encoder whose settings, model or port are wrong."""
+"""Exit code of an encoder that finds its settings, model or port wrong."""
 MAX_FAILED_STARTS = 5
 
 
@@ -20,12 +20,19 @@ class Ended:
     """How one run of a replica ended.
 
     Attributes:
-        code: Exit code; -n for signal n.
+        code: Exit code; -n for signal n; None where no process could be started.
         ready_seconds: How long it was ready, 0 where it never was.
+        why: In words, where the code does not tell it.
     """
 
-    code: int
-    ready_seconds: float
+    code: int | None
+    ready_seconds: float = 0.0
+    why: str = ""
+
+    @property
+    def how(self) -> str:
+        """In words: `it ...`."""
+        return self.why or describe(self.code)
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,20 +65,28 @@ class GiveUp:
 
 
 def after(ended: Ended, history: History) -> Restart | GiveUp:
-    """Decide about a replica that ended without being asked to."""
-    if ended.code == BAD_SETTING:
-        return GiveUp(BAD_SETTING, "refused its settings")
+    """Decide about a replica that ended without being asked to.
+
+    What was ready once has settings that are right: then a code 2 is a port that is taken for a moment, or a
+    model's folder that is away with its network, and passes.
+    """
     was_ready = history.was_ready or ended.ready_seconds > 0
+    if not was_ready and ended.code == BAD_SETTING:
+        return GiveUp(BAD_SETTING, "refused its settings")
+    if not was_ready and ended.code is None:
+        return GiveUp(1, ended.how)
     before = 0 if ended.ready_seconds >= HEALTHY_SECONDS else history.failures
     failures = before + 1
     if not was_ready and failures >= MAX_FAILED_STARTS:
-        return GiveUp(1, f"never became ready in {failures} starts, the last time it {describe(ended.code)}")
+        return GiveUp(1, f"never became ready in {failures} starts, the last time it {ended.how}")
     # The exponent is bounded too: 2.0 ** 2000 would raise.
     return Restart(min(FIRST_DELAY * 2.0 ** min(before, 16), MAX_DELAY), History(failures, was_ready))
 
 
-def describe(code: int) -> str:
+def describe(code: int | None) -> str:
     """An exit code in words."""
+    if code is None:
+        return "could not be started"
     if code >= 0:
         return f"exited with code {code}"
     try:

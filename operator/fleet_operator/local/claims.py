@@ -5,9 +5,13 @@ claim is the name of an abstract Unix socket: the kernel gives it to one process
 process ends, however it ends. Nothing is left behind on disk.
 """
 
+import errno
 import socket
+from pathlib import Path
 from types import TracebackType
 from typing import Self
+
+UNIX_SOCKETS = Path("/proc/net/unix")
 
 
 class Claims:
@@ -22,15 +26,34 @@ class Claims:
         self._held: dict[tuple[str, int], socket.socket] = {}
 
     def take(self, kind: str, number: int) -> bool:
-        """Claim `number` of `kind`; False where somebody has it, this process included."""
-        name = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        """Claim `number` of `kind`; False where somebody has it, this process included.
+
+        Raises:
+            OSError: This process may open no further file, or the like.
+        """
+        name = None
         try:
+            name = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
             name.bind(f"\0{self._scope}/{kind}/{number}")
-        except OSError:
-            name.close()
-            return False
+        except OSError as error:
+            if name is not None:
+                name.close()
+            if error.errno == errno.EADDRINUSE:
+                return False
+            raise
         self._held[kind, number] = name
         return True
+
+    def of_others(self, kind: str) -> frozenset[int]:
+        """Numbers of `kind` that somebody else has; empty where the kernel does not tell."""
+        try:
+            names = UNIX_SOCKETS.read_text(errors="replace").split()
+        except OSError:
+            return frozenset()
+        prefix = f"@{self._scope}/{kind}/"
+        numbers = (name.removeprefix(prefix) for name in names if name.startswith(prefix))
+        held = {number for of_kind, number in self._held if of_kind == kind}
+        return frozenset(int(number) for number in numbers if number.isdecimal()) - held
 
     def give_back(self, kind: str, number: int) -> None:
         """Let others have `number` of `kind` again."""

@@ -1,35 +1,17 @@
-"""Which CPUs and GPUs of this machine each replica gets, as a node's device and CPU managers would give them."""
+"""Which GPUs of this machine each replica gets, as a node's device manager would give them."""
 
 import os
 import shutil
 import subprocess
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 
-from fleet_operator.local.claims import Claims
+SECONDS = 30
+LONGEST_LINE = 300
 
 
-def exclusive_cpus(visible: Iterable[int], replicas: int, each: int, claims: Claims) -> list[frozenset[int]] | None:
-    """Disjoint CPU sets, one a replica, like exclusive cores in a cluster.
-
-    Returns:
-        None where the replicas share: one replica that may use all of them, more wanted than there are, or
-        another pool has pinned its replicas to some of them.
-    """
-    cpus = sorted(visible)
-    wanted = replicas * each
-    if each < 1 or wanted > len(cpus) or each == len(cpus):
-        return None
-    taken: list[int] = []
-    for cpu in cpus:
-        if len(taken) == wanted:
-            break
-        if claims.take("cpu", cpu):
-            taken.append(cpu)
-    if len(taken) < wanted:
-        for cpu in taken:
-            claims.give_back("cpu", cpu)
-        return None
-    return [frozenset(taken[start : start + each]) for start in range(0, wanted, each)]
+class DriverError(Exception):
+    """There is an NVIDIA driver on this machine, and it does not work; the message has its own line."""
 
 
 def gpus_for(devices: Sequence[str], replica: int, each: int) -> str:
@@ -38,16 +20,35 @@ def gpus_for(devices: Sequence[str], replica: int, each: int) -> str:
 
 
 def visible_gpus(environ: Mapping[str, str] = os.environ) -> tuple[str, ...]:
-    """Names of the GPUs that this process may use, as CUDA_VISIBLE_DEVICES takes them; empty without a driver."""
+    """Names of the GPUs that this process may use, as CUDA_VISIBLE_DEVICES takes them; empty without nvidia-smi.
+
+    Raises:
+        DriverError: nvidia-smi fails or hangs. Computing on the CPU instead would be slower by far, and silently so.
+    """
     listed = environ.get("CUDA_VISIBLE_DEVICES")
     if listed is not None:
         return tuple(name.strip() for name in listed.split(",") if name.strip() not in ("", "-1"))
-    program = shutil.which("nvidia-smi")
+    program = shutil.which("nvidia-smi", path=environ.get("PATH"))
     if program is None:
         return ()
-    query = [program, "--query-gpu=index", "--format=csv,noheader"]
+    return tuple(_ask([program, "--query-gpu=index", "--format=csv,noheader"]).split())
+
+
+def _ask(query: list[str]) -> str:
     try:
-        answer = subprocess.run(query, capture_output=True, text=True, timeout=30, check=True)
-    except (OSError, subprocess.SubprocessError):
-        return ()
-    return tuple(answer.stdout.split())
+        asked = subprocess.Popen(query, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace")
+    except OSError as error:
+        raise DriverError(f"nvidia-smi cannot be run: {error.strerror}") from error
+    try:
+        said, _ = asked.communicate(timeout=SECONDS)
+    except subprocess.TimeoutExpired as error:
+        asked.kill()
+        if asked.stdout is not None:
+            asked.stdout.close()
+        with suppress(subprocess.TimeoutExpired):  # inside a broken driver not even SIGKILL ends it
+            asked.wait(1)
+        raise DriverError(f"nvidia-smi does not answer within {SECONDS} s") from error
+    if asked.returncode != 0:
+        line = " ".join(said.split())[:LONGEST_LINE] or f"exit code {asked.returncode}"
+        raise DriverError(f"nvidia-smi fails: {line}")
+    return said

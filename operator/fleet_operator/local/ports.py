@@ -1,5 +1,6 @@
 """Which ports of 127.0.0.1 the replicas listen on."""
 
+import errno
 import socket
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -52,6 +53,7 @@ def choose(replicas: int, first: int | None, claims: Claims) -> list[Ports]:
 
     Raises:
         PortBusyError: One of the range is taken, or the range ends before the replicas do.
+        OSError: This process may open no further socket.
     """
     if first is not None:
         return _exactly(replicas, first, claims)
@@ -91,12 +93,21 @@ def _take(port: int, claims: Claims) -> bool:
 
 
 def is_free(port: int) -> bool:
-    """Whether a server could listen on `port` of 127.0.0.1 now."""
+    """Whether a server could listen on `port` of 127.0.0.1 now.
+
+    Raises:
+        OSError: That cannot be found out, as this process may open no further socket.
+        PortBusyError: Only a privileged process may.
+    """
     with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # as servers do: old connections do not block
         try:
             probe.bind((HOST, port))
             probe.listen(1)
-        except OSError:
-            return False
+        except PermissionError as error:
+            raise PortBusyError(f"port {port} on {HOST} is for root only: give a higher one with --port") from error
+        except OSError as error:
+            if error.errno == errno.EADDRINUSE:
+                return False
+            raise
     return True

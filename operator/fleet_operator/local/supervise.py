@@ -5,14 +5,14 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from enum import StrEnum
-from http.client import HTTPConnection, HTTPException
 from time import monotonic
 
-from fleet_operator.local import backoff
+from fleet_operator.local import backoff, health, probes
 from fleet_operator.local.process import Command, OnLine, ReplicaProcess
 
-PROBE_INTERVAL = 0.2
-PROBE_TIMEOUT = 2.0
+ASK_BEFORE_TERM = 0.5
+"""A replica takes a second signal that comes within a second of the first for the same one: less than that."""
+DEFAULT_PATIENCE = health.Patience()
 
 
 class State(StrEnum):
@@ -64,10 +64,11 @@ class Supervisor:
     Args:
         name: Of the replica.
         command: What runs.
-        http_address: Host and port of its `/readyz`.
+        http_address: Host and port of its `/readyz` and `/healthz`.
         drain_seconds: From SIGTERM to SIGKILL.
         on_change: Told of every change of state. Must not raise, as `on_line`.
         on_line: Gets the replica's name and one line of its output.
+        patience: How long it may take to start and to answer.
     """
 
     def __init__(
@@ -79,6 +80,7 @@ class Supervisor:
         drain_seconds: float,
         on_change: Callable[[Change], None],
         on_line: Callable[[str, str], None],
+        patience: health.Patience = DEFAULT_PATIENCE,
     ) -> None:
         self.name = name
         self.state = State.STARTING
@@ -93,7 +95,9 @@ class Supervisor:
         self._on_line: OnLine = lambda line: on_line(name, line)
         self._stop = asyncio.Event()
         self._kill = asyncio.Event()
+        self._patience = patience
         self._ready_since: float | None = None
+        self._why = ""
 
     def drain(self) -> None:
         """Ask it to finish what it has; `run` returns when it has ended."""
@@ -108,33 +112,36 @@ class Supervisor:
         """Run the replica until `drain` or `kill`.
 
         Raises:
-            ReplicaFailedError: It ended and is not to be restarted, or no process can be started.
+            ReplicaFailedError: It ended and is not to be restarted.
         """
         history = backoff.History()
         while not self._stop.is_set():
-            try:
-                process = await ReplicaProcess.start(self._command, self._on_line)
-            except OSError as error:
-                raise ReplicaFailedError(f"{self.name}: this machine starts no further process: {error}", 1) from error
-            ended = await self._until_end(process)
+            ended, said = await self._run_once()
             if self._stop.is_set():
-                message = "" if ended.code == 0 else backoff.describe(ended.code)
-                self._change(State.STOPPED, code=ended.code, message=message)
+                self._change(State.STOPPED, code=ended.code, message="" if ended.code == 0 else ended.how)
                 return
             decision = backoff.after(ended, history)
-            how = backoff.describe(ended.code)
             if isinstance(decision, backoff.GiveUp):
-                self._change(State.CRASHED, code=ended.code, message=how)
-                said = next((line for line in reversed(process.last_lines) if line.strip()), "no output")
+                self._change(State.CRASHED, code=ended.code, message=ended.how)
                 raise ReplicaFailedError(f"{self.name} {decision.reason}: {said}", decision.exit_code)
             history = decision.history
-            self._change(State.CRASHED, code=ended.code, restart_in=decision.delay, message=how)
+            self._change(State.CRASHED, code=ended.code, restart_in=decision.delay, message=ended.how)
             await _wait(self._stop, decision.delay)
         self._change(State.STOPPED)
 
+    async def _run_once(self) -> tuple[backoff.Ended, str]:
+        """From a start to the end; how that was, and the last that was said about it."""
+        try:
+            process = await ReplicaProcess.start(self._command, self._on_line)
+        except OSError as error:
+            self.pid = 0
+            return backoff.Ended(None, why=f"could not be started: {error.strerror}"), "this machine refuses a process"
+        ended = await self._until_end(process)
+        return ended, next((line for line in reversed(process.last_lines) if line.strip()), "no output")
+
     async def _until_end(self, process: ReplicaProcess) -> backoff.Ended:
         """See a replica from its start to its end; whatever happens here, the process is gone afterwards."""
-        self.pid, self.progress, self._ready_since = process.pid, "", None
+        self.pid, self.progress, self._ready_since, self._why = process.pid, "", None, ""
         helpers = [asyncio.create_task(self._watch(process)), asyncio.create_task(self._end_when_asked(process))]
         try:
             self._change(State.STARTING)
@@ -147,25 +154,36 @@ class Supervisor:
             await process.wait()
             await asyncio.gather(*helpers, return_exceptions=True)
         ready_seconds = 0.0 if self._ready_since is None else monotonic() - self._ready_since
-        return backoff.Ended(code, ready_seconds)
+        return backoff.Ended(code, ready_seconds, self._why)
 
     async def _watch(self, process: ReplicaProcess) -> None:
-        """Find out when the replica is ready."""
-        while process.running:
-            is_ready, self.progress = await asyncio.to_thread(probe, self._http_address)
-            if is_ready and process.running and not self._stop.is_set():
-                self._ready_since = monotonic()
-                self._change(State.READY)
-                self.ready.set()
-                return
-            await asyncio.sleep(PROBE_INTERVAL)
+        """Find out when the replica is ready; end it where it never is, or does not answer any more."""
+        if not await health.until_ready(self._http_address, self._patience, self._progressed):
+            self._end(process, f"was killed: not ready after {self._patience.start_seconds:.0f} s")
+        elif process.running and not self._stop.is_set():
+            self._ready_since = monotonic()
+            self._change(State.READY)
+            self.ready.set()
+            await health.until_hung(self._http_address, self._patience)
+            self._end(process, f"was killed: no answer from /healthz, {self._patience.health_failures} times in a row")
+
+    def _progressed(self, said: str) -> None:
+        self.progress = said
+
+    def _end(self, process: ReplicaProcess, why: str) -> None:
+        """End a replica that is of no use, unless it finishes already."""
+        if process.running and not self._stop.is_set():
+            self._why = why
+            process.kill()
 
     async def _end_when_asked(self, process: ReplicaProcess) -> None:
         """SIGTERM when `drain` is called, SIGKILL after the drain time or when `kill` is called."""
         await self._stop.wait()
         if not self._kill.is_set():
             self._change(State.DRAINING)
-            process.terminate()
+            # Whoever stops `up` may have signalled its replicas too, and a second SIGTERM would end their work.
+            if not (await probes.ask(self._http_address, "/readyz", ASK_BEFORE_TERM)).draining:
+                process.terminate()
             await _wait(self._kill, self._drain_seconds)
         process.kill()
 
@@ -174,20 +192,6 @@ class Supervisor:
     ) -> None:
         self.state = state
         self._on_change(Change(self.name, state, self.pid, code, restart_in, message))
-
-
-def probe(address: str) -> tuple[bool, str]:
-    """Ask `/readyz` at host:port `address`: whether it is ready, and what it says or why it cannot be asked."""
-    connection = HTTPConnection(address, timeout=PROBE_TIMEOUT)
-    try:
-        connection.request("GET", "/readyz")
-        response = connection.getresponse()
-        said = response.read(500).decode("utf-8", "replace").strip().partition("\n")[0]
-    except (OSError, HTTPException):
-        return False, ""
-    finally:
-        connection.close()
-    return response.status == 200, said
 
 
 async def _wait(event: asyncio.Event, seconds: float) -> None:

@@ -1,6 +1,6 @@
 """The other world of a Plan: its replicas as processes on this machine.
 
-    async with World(plan, layout) as world:
+    async with World(replicas, ...) as world:
         await world.ready()
         print(world.replicas)
         await world.failure()
@@ -9,98 +9,31 @@ Leaving the block drains all of them.
 """
 
 import asyncio
-import os
 import sys
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from types import TracebackType
 from typing import Self
 
-from fleet_operator.local import devices
-from fleet_operator.local.claims import Claims
-from fleet_operator.local.ports import Ports, choose
+from fleet_operator.local.health import Patience
+from fleet_operator.local.placing import Replica
 from fleet_operator.local.process import Command
-from fleet_operator.local.supervise import Change, Supervisor
-from fleet_operator.plan import Plan
+from fleet_operator.local.supervise import DEFAULT_PATIENCE, Change, Supervisor
 
 ENCODER = (sys.executable, "-P", "-m", "fleet_encoder")
 GRACE_SECONDS = 5.0
 """A replica that drains uses all of its drain seconds at worst; it gets this much longer to write its last line."""
 
 
-@dataclass(frozen=True, slots=True)
-class Replica:
-    """One replica of the plan, placed on this machine.
-
-    Attributes:
-        name: `<pool>-<number>`.
-        ports: Where it listens.
-        env: All that is set for it.
-        cpus: CPUs of its own; None where it shares them.
-    """
-
-    name: str
-    ports: Ports
-    env: dict[str, str]
-    cpus: frozenset[int] | None
-
-
-def place(
-    plan: Plan,
-    *,
-    ports: Sequence[Ports],
-    cpus: Sequence[frozenset[int]] | None,
-    gpus: Sequence[str],
-    log_format: str,
-) -> tuple[Replica, ...]:
-    """The plan's replicas with what only the machine knows: ports, CPU sets, devices. Pure.
-
-    Args:
-        plan: What is to run.
-        ports: One pair a replica.
-        cpus: One set a replica, or None.
-        gpus: Devices of the machine, as CUDA_VISIBLE_DEVICES names them.
-        log_format: text or json.
-    """
-    common = {variable.name: variable.value for variable in plan.env}
-    replicas = []
-    for number in range(plan.replicas):
-        name = f"{plan.pool}-{number}"
-        own = {
-            "ENCODERFLEET_REPLICA": name,
-            "ENCODERFLEET_BIND": ports[number].endpoint,
-            "ENCODERFLEET_HTTP": ports[number].http_address,
-            "ENCODERFLEET_LOG_FORMAT": log_format,
-            "CUDA_VISIBLE_DEVICES": devices.gpus_for(gpus, number, plan.gpus_per_replica),
-        }
-        replicas.append(Replica(name, ports[number], {**common, **own}, None if cpus is None else cpus[number]))
-    return tuple(replicas)
-
-
-def place_here(plan: Plan, claims: Claims, *, first_port: int | None, log_format: str) -> tuple[Replica, ...]:
-    """Claim what the plan needs of this machine, and place its replicas.
-
-    Raises:
-        PortBusyError: See `ports.choose`.
-    """
-    return place(
-        plan,
-        ports=choose(plan.replicas, first_port, claims),
-        cpus=devices.exclusive_cpus(os.sched_getaffinity(0), plan.replicas, plan.cpus_per_replica, claims),
-        gpus=devices.visible_gpus() if plan.gpus_per_replica else (),
-        log_format=log_format,
-    )
-
-
 class World:
     """The replicas, running. An async context manager: entering starts them, leaving drains them.
 
     Args:
-        replicas: From `place_here`.
+        replicas: From `placing.place_here`.
         drain_seconds: What the plan gives a replica to finish.
         on_change: Told of every change of state of a replica. Must not raise, as `on_line`.
         on_line: Gets a replica's name and one line of its output.
         program: The encoder.
+        patience: How long a replica may take to start and to answer.
     """
 
     def __init__(
@@ -111,6 +44,7 @@ class World:
         on_change: Callable[[Change], None],
         on_line: Callable[[str, str], None],
         program: Sequence[str] = ENCODER,
+        patience: Patience = DEFAULT_PATIENCE,
     ) -> None:
         self.replicas = tuple(replicas)
         self.supervisors = tuple(
@@ -121,6 +55,7 @@ class World:
                 drain_seconds=drain_seconds + GRACE_SECONDS,
                 on_change=on_change,
                 on_line=on_line,
+                patience=patience,
             )
             for replica in self.replicas
         )

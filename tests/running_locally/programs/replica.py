@@ -22,13 +22,12 @@ def listening_socket(port: int) -> socket.socket:
 
 
 class Probes(BaseHTTPRequestHandler):
-    ready = False
+    state = "warming up"
 
     def do_GET(self) -> None:
-        body = b"ready" if Probes.ready else b"warming up"
-        self.send_response(200 if Probes.ready else 503)
+        self.send_response(200 if self.path == "/healthz" or Probes.state == "ready" else 503)
         self.end_headers()
-        self.wfile.write(body)
+        self.wfile.write(Probes.state.encode())
 
     def log_message(self, format: str, *args: object) -> None:
         return
@@ -40,6 +39,7 @@ def main() -> None:
     parser.add_argument("--drain", type=float, default=0.0)
     parser.add_argument("--exit", type=int, help="say a line and end with this code at once")
     parser.add_argument("--exit-unless", help="with --exit: only while this file is missing; makes it")
+    parser.add_argument("--lines", type=int, default=0, help="how many lines to say before it is ready")
     parser.add_argument("--deaf", action="store_true", help="ignore SIGTERM")
     options = parser.parse_args()
     replica = os.environ["ENCODERFLEET_REPLICA"]
@@ -51,17 +51,25 @@ def main() -> None:
         sys.exit(options.exit)
 
     stop = threading.Event()
-    signal.signal(signal.SIGTERM, signal.SIG_IGN if options.deaf else lambda *_: stop.set())
+
+    def asked_to_stop(*_: object) -> None:
+        if stop.is_set():
+            os._exit(143)
+        stop.set()
+
+    signal.signal(signal.SIGTERM, signal.SIG_IGN if options.deaf else asked_to_stop)
     wire = listening_socket(int(os.environ["ENCODERFLEET_BIND"].rpartition(":")[2]))
     server = ThreadingHTTPServer(("127.0.0.1", int(os.environ["ENCODERFLEET_HTTP"].rpartition(":")[2])), Probes)
     server.daemon_threads = True
     threading.Thread(target=server.serve_forever, daemon=True).start()
     print(f"cpus {sorted(os.sched_getaffinity(0))}", flush=True)
     time.sleep(options.startup)
-    Probes.ready = True
+    for number in range(options.lines):
+        print(f"line {number} of many, and it is rather long: {'-' * 60}", flush=True)
+    Probes.state = "ready"
     print("serving", flush=True)
     stop.wait()
-    Probes.ready = False
+    Probes.state = "draining: finishing what it has"
     print("draining", flush=True)
     time.sleep(options.drain)
     wire.close()
