@@ -4,6 +4,7 @@ import asyncio
 import os
 import signal
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -15,11 +16,14 @@ from click.core import ParameterSource
 from fleet_encoder.config import Config, fit_to_cpus
 from fleet_encoder.errors import ItemError
 from fleet_encoder.limits import MediaLimits
-from fleet_encoder.logs import configure
+from fleet_encoder.logs import configure, flush
 from fleet_encoder.options import MODALITIES, encoder_options
 from fleet_machine import visible_cpus
 
 log = structlog.get_logger()
+
+SAME_SIGNAL_SECONDS = 1.0
+"""systemd signals a supervisor and its children at once, and the supervisor its children again: that is one wish."""
 
 SWITCH_INTERVAL_SECONDS = 0.001
 """How long a worker may keep the interpreter from the event loop; Python's 5 ms would be its lag."""
@@ -31,7 +35,8 @@ SWITCH_INTERVAL_SECONDS = 0.001
 def main(context: click.Context, /, **options: Any) -> None:
     """Run one encoder: a ZMQ socket in front, /metrics, /healthz and /readyz beside it.
 
-    SIGTERM drains: not ready, DRAINING to new work, finish, exit 0. A second SIGTERM ends it at once.
+    SIGTERM drains: not ready, DRAINING to new work, finish, exit 0. A second SIGTERM, over a second later, ends it at
+    once.
     """
     config = read_config(options)
     configure(config.log_format, config.replica)
@@ -41,6 +46,7 @@ def main(context: click.Context, /, **options: Any) -> None:
     try:
         asyncio.run(serve(config, context))
     except (ItemError, OSError, zmq.ZMQError) as error:
+        flush()
         raise SystemExit(_fail(config, error)) from error
 
 
@@ -129,16 +135,25 @@ async def serve(config: Config, context: click.Context) -> None:
     stop = asyncio.Event()
     service = Service(config, use, family, runner)
 
+    first = 0.0
+
     def on_signal(number: int) -> None:
+        nonlocal first
+        now = time.monotonic()
+        if stop.is_set() and now - first < SAME_SIGNAL_SECONDS:
+            return
         if stop.is_set():
             log.warning("second signal, leaving at once", signal=signal.Signals(number).name)
             os._exit(128 + number)
+        first = now
         stop.set()
 
     loop = asyncio.get_running_loop()
     for each in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(each, on_signal, each)
-    await service.run(stop)
+    code = await service.run(stop)
+    flush()
+    os._exit(code)  # not by the interpreter's way out: that would wait for a forward pass or name look-up under way
 
 
 def _fail(config: Config, error: Exception) -> int:

@@ -12,6 +12,9 @@ from fleet_encoder.errors import Busy
 ESTIMATED_PATCHES: dict[Modality, int] = {"image": 1024, "video": 16384, "audio": 1500}
 """What an unread item is taken for: a 640x480 photo is about 1,600 patches in Qwen2-VL, a short clip ten times that."""
 
+MAX_ITEMS = 8192
+"""Items at one moment, however small: those that wait for a download hold no patches yet."""
+
 MIN_RETRY_SECONDS = 0.05
 MAX_RETRY_SECONDS = 10.0
 
@@ -39,18 +42,22 @@ class Admission:
         self.bytes = 0
         self.items = 0
 
-    def admit(self, modality: Modality, size: int, served_per_second: float) -> Ticket:
+    def admit(self, modality: Modality, size: int | None, served_per_second: float) -> Ticket:
         """Take an item of `size` bytes in.
 
         Args:
             modality: Of the item.
-            size: Media bytes that came with the message; 0 for an URL.
+            size: Media bytes that came with the message. None for an URL: it holds no patches until it is fetched, so
+                that slow hosts do not close the encoder to everybody else.
             served_per_second: Patches a second served of late, for the retry hint.
 
         Raises:
             Busy: It does not fit; says when to retry.
         """
-        patches = ESTIMATED_PATCHES[modality]
+        patches = 0 if size is None else ESTIMATED_PATCHES[modality]
+        size = size or 0
+        if self.items >= MAX_ITEMS:
+            raise Busy(f"{self.items} items are pending: retry later or at another encoder", 1.0)
         if self.items and (self.patches + patches > self.max_patches or self.bytes + size > self.max_bytes):
             raise Busy(
                 f"{self.patches} patches and {self.bytes} bytes are pending, the limits are {self.max_patches} "

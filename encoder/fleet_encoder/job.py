@@ -45,6 +45,8 @@ class Job:
         outcome: Set once, by `finish`.
         stage_seconds: Time in each stage, waiting included.
         followers: Identical items that wait for this one's embedding.
+        cancelled: Its caller does not wait any more.
+        running: A stage works on it.
         give_back: Returns the memory that the decoded media held; None while there are none.
         download: Under way now; hung up where the job is cancelled.
     """
@@ -60,6 +62,7 @@ class Job:
     stage_seconds: dict[str, float] = field(default_factory=dict)
     followers: "list[Job]" = field(default_factory=list)
     cancelled: bool = False
+    running: bool = False
     entered: float = field(default_factory=time.monotonic)
     key: bytes | None = None
     info: MediaInfo | None = None
@@ -85,10 +88,15 @@ class Job:
         return self.live(now) or any(follower.live(now) for follower in self.followers)
 
     def cancel(self) -> None:
-        """Nobody waits for this item any more. What it computes goes on only for its followers."""
+        """Nobody waits for this item any more. What it computes goes on only for its followers.
+
+        While it is worked on, it ends with that step; while it waits, at once, and gives back what it holds.
+        """
         self.cancelled = True
         if self.download is not None:
             self.download.cancel()
+        elif not self.running and not self.wanted(time.monotonic()):
+            self.finish(Outcome(None, self.unwanted_error()))
 
     def unwanted_error(self) -> ItemError:
         """Why nobody waits: for the reply, if anybody reads it."""

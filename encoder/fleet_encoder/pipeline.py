@@ -2,23 +2,24 @@
 
 ::
 
-    submit -> admission -> fetch -> inspect -+-> decode_image -> preprocess_image -+-> forward -> outcome
-                                             +-> decode_video -> preprocess_video -+
-                                             +-> decode_audio -> preprocess_audio -+
-                                             |
-                                             +-> in the cache, or identical to one in flight: outcome
+    submit -> admission -> (fetch) -> inspect -+-> decode_image -> preprocess_image -+-> forward -> outcome
+                                               +-> decode_video -> preprocess_video -+
+                                               +-> decode_audio -> preprocess_audio -+
+                                               |
+                                               +-> in the cache, or identical to one in flight: outcome
 
 Facades (`wire/`) submit items and wait for each one's `outcome`. All methods run on the event loop.
 """
 
 import asyncio
 import time
+from collections.abc import Sequence
 
 from fleet_client.protocol import Modality, Sampling
 from fleet_encoder.admission import ESTIMATED_PATCHES, Admission
 from fleet_encoder.cache import EmbeddingCache
 from fleet_encoder.drain import Lifecycle
-from fleet_encoder.errors import Draining, Incompatible, ItemError
+from fleet_encoder.errors import Draining, Incompatible, Internal, ItemError
 from fleet_encoder.job import Job, Outcome, Source
 from fleet_encoder.metrics import Metrics
 from fleet_encoder.stage import Batching, Stage, Work
@@ -29,6 +30,9 @@ FETCH_WORKERS = 256
 INSPECT_WORKERS = 32
 QUEUE = 1024
 """Items that may wait where they hold little: an URL, or bytes that admission has counted."""
+
+MAX_FAILURES = 5
+"""Forward passes in a row that fail for all their items, until the encoder gives up."""
 
 READY_QUEUE = 64
 """Items that may wait for the forward pass, as features."""
@@ -73,6 +77,8 @@ class Pipeline:
         self.lifecycle = lifecycle
         self.metrics = metrics
         self.served_per_second = 0.0
+        self.broken = asyncio.Event()
+        self._failures = 0
         self._in_flight: dict[bytes, Job] = {}
         self._live: set[Job] = set()
         self._tasks: set[asyncio.Task[None]] = set()
@@ -100,6 +106,11 @@ class Pipeline:
     def stages(self) -> list[Stage]:
         """All of them, in the order of a job's way."""
         return [self.fetch, self.inspect, *self.decode.values(), *self.preprocess.values(), self.forward]
+
+    @property
+    def tasks(self) -> "list[asyncio.Task[None]]":
+        """That must not end by themselves."""
+        return [task for stage in self.stages for task in stage.tasks]
 
     def start(self) -> None:
         """Start every stage's workers."""
@@ -147,12 +158,13 @@ class Pipeline:
             have = ", ".join(self.modalities)
             raise Incompatible(f"this pool encodes {have}, not {modality}: send it to a pool whose model does")
         self.lifecycle.check_open()
-        size = 0 if source.data is None else len(source.data)
+        size = None if source.data is None else len(source.data)
         ticket = self.admission.admit(modality, size, self.served_per_second)
         job = Job(request, index, modality, source, ticket, sampling, deadline)
         self._live.add(job)
         job.outcome.add_done_callback(lambda _: self._leave(job))
-        entering = asyncio.ensure_future(self.fetch.put(job))
+        first = self.fetch if source.url is not None else self.inspect
+        entering = asyncio.ensure_future(first.put(job))
         self._tasks.add(entering)
         entering.add_done_callback(self._tasks.discard)
         return job
@@ -178,7 +190,7 @@ class Pipeline:
             job.finish(Outcome(known, None, shared=True))
             return
         leader = self._in_flight.get(job.key)
-        if leader is not None:
+        if leader is not None and not leader.outcome.done():
             self.metrics.cache_joined.inc()
             self.admission.correct(job.ticket, patches=0, size=0)
             job.source = Source()
@@ -220,11 +232,19 @@ class Pipeline:
         async def work(jobs: list[Job]) -> "list[ItemError | None]":
             started = time.monotonic()
             errors = await forward(jobs)
+            self._judge(errors)
             rate = sum(job.patches for job in jobs) / max(time.monotonic() - started, 1e-6)
             self.served_per_second = rate if not self.served_per_second else 0.7 * self.served_per_second + 0.3 * rate
             return list(errors)
 
         return work
+
+    def _judge(self, errors: Sequence[ItemError | None]) -> None:
+        """A lost device fails every pass, at once: an idle-looking encoder that only attracts work."""
+        failed = all(isinstance(error, Internal) for error in errors)
+        self._failures = self._failures + 1 if failed else 0
+        if self._failures >= MAX_FAILURES:
+            self.broken.set()
 
     def abandon(self) -> None:
         """Answer everything still inside: the drain time is over."""

@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 
 import structlog
 import torch
@@ -116,8 +116,10 @@ class Service:
         )
         return Pipeline(
             modalities=self.modalities,
-            fetch=Fetch(self.fetcher, config.media, self.admission, self.metrics),
-            inspect=Inspect(self.family, lambda: self.runner.fingerprint, config.media, self.admission, workers),
+            fetch=Fetch(self.fetcher, self.admission),
+            inspect=Inspect(
+                self.family, lambda: self.runner.fingerprint, config.media, self.admission, workers, self.metrics
+            ),
             decode={
                 "image": (DecodeImage(workers, memory), config.preprocess_workers),
                 "video": (video, max(2, self.slots.capacity)),
@@ -158,8 +160,11 @@ class Service:
             ready=self.lifecycle.ready,
         )
 
-    async def run(self, stop: asyncio.Event, on_bound: Callable[[], Awaitable[None]] | None = None) -> None:
+    async def run(self, stop: asyncio.Event) -> int:
         """Serve until `stop` is set, then drain.
+
+        Returns:
+            The exit code: 0 after a drain, 1 where something broke that only a restart mends.
 
         Raises:
             OSError: The HTTP address cannot be bound.
@@ -172,10 +177,9 @@ class Service:
             watching = asyncio.create_task(self.housekeeping.run())
             try:
                 await self._load()
-                if on_bound is not None:
-                    await on_bound()
-                await stop.wait()
-                await self._drain()
+                healthy = await self._until_stopped(stop, watching)
+                await self._drain(self.config.drain_seconds if healthy else 0)
+                return 0 if healthy else 1
             finally:
                 watching.cancel()
                 await asyncio.gather(watching, return_exceptions=True)
@@ -202,14 +206,34 @@ class Service:
         self.lifecycle.warmed_up()
         log.info("ready", warm_up_seconds=round(time.monotonic() - started, 2), modalities=list(self.modalities))
 
-    async def _drain(self) -> None:
+    async def _until_stopped(self, stop: asyncio.Event, watching: "asyncio.Task[None]") -> bool:
+        """Wait for `stop`. False where a task that must not end did, or the forward pass fails and fails."""
+        stopped = asyncio.create_task(stop.wait())
+        broken = asyncio.create_task(self.pipeline.broken.wait())
+        forever = [watching, *self.wire.tasks, *self.pipeline.tasks]
+        done, _ = await asyncio.wait([stopped, broken, *forever], return_when=asyncio.FIRST_COMPLETED)
+        broken.cancel()
+        if stopped in done:
+            return True
+        stopped.cancel()
+        for task in done - {broken}:
+            log.error("task ended", task=task.get_name(), error=repr(task.exception()))
+        if broken in done:
+            log.error("every forward pass fails: leaving, so that a restart can mend it")
+        return False
+
+    async def _finish(self) -> None:
+        await self.pipeline.until_idle()
+        await self.wire.until_sent()
+
+    async def _drain(self, seconds: float) -> None:
         """Take nothing new, finish what is here, within the drain time."""
         self.lifecycle.drain()
         started = time.monotonic()
-        log.info("draining", items=self.admission.items, seconds=self.config.drain_seconds)
+        log.info("draining", items=self.admission.items, seconds=seconds)
         self.wire.announce_drain()
         with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(self.pipeline.until_idle(), self.config.drain_seconds)
+            await asyncio.wait_for(self._finish(), seconds)
         left = self.admission.items
         self.pipeline.abandon()
         await asyncio.sleep(0)  # the replies of abandoned items are sent by callbacks

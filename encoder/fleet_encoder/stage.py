@@ -68,20 +68,20 @@ class Stage:
         self._metrics = metrics
         self._queue: asyncio.Queue[tuple[Job, float]] = asyncio.Queue(capacity)
         self._carried: tuple[Job, float] | None = None  # taken from the queue, but over the last batch's budget
-        self._tasks: list[asyncio.Task[None]] = []
+        self.tasks: list[asyncio.Task[None]] = []
         self._next: Callable[[Job], Awaitable[None]] | None = None
         metrics.watch(lambda: self.waiting, workers)
 
     def start(self, then: Callable[[Job], Awaitable[None]] | None) -> None:
         """Start the workers; each finished job is handed to `then`."""
         self._next = then
-        self._tasks = [asyncio.create_task(self._serve(), name=f"{self.name}-{n}") for n in range(self.workers)]
+        self.tasks = [asyncio.create_task(self._serve(), name=f"{self.name}-{n}") for n in range(self.workers)]
 
     async def stop(self) -> None:
         """End the workers; what waits stays unanswered, so drain first."""
-        for task in self._tasks:
+        for task in self.tasks:
             task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await asyncio.gather(*self.tasks, return_exceptions=True)
 
     @property
     def pending(self) -> int:
@@ -149,6 +149,8 @@ class Stage:
     async def _run(self, jobs: list[Job], queued: dict[Job, float]) -> None:
         started = time.monotonic()
         self._metrics.started()
+        for job in jobs:
+            job.running = True
         errors: Sequence[ItemError | None]
         try:
             errors = await self._work(jobs)
@@ -161,8 +163,23 @@ class Stage:
             ended = time.monotonic()
             self._metrics.finished(ended - started, len(jobs), sum(job.patches for job in jobs))
         for job, failed in zip(jobs, errors, strict=True):
+            job.running = False
             job.stage_seconds[self.name] = ended - queued[job]
             if failed is not None:
                 job.finish(Outcome(None, failed))
-            elif self._next is not None and not job.outcome.done():
-                await self._next(job)
+            elif not job.wanted(ended):
+                job.finish(Outcome(None, job.unwanted_error()))
+            else:
+                await self._hand_on(job)
+
+    async def _hand_on(self, job: Job) -> None:
+        """To the next stage. Whatever happens there, this stage's worker lives on."""
+        if self._next is None:
+            return
+        try:
+            await self._next(job)
+        except Exception as error:
+            log.exception("hand-over failed", stage=self.name, request=job.request)
+            job.finish(
+                Outcome(None, Internal(f"{type(error).__name__} after stage {self.name}: see the encoder's log"))
+            )

@@ -31,7 +31,7 @@ def test_promtool_finds_nothing_to_complain_about(vision_encoder: EncoderProcess
 
 
 def test_every_stage_on_an_items_way_is_counted(vision_encoder: EncoderProcess, photos: Path) -> None:
-    stages = ("fetch", "inspect", "decode_image", "preprocess_image", "forward")
+    stages = ("inspect", "decode_image", "preprocess_image", "forward")
     before = {each: vision_encoder.metric("encoder_stage_items_total", stage=each) for each in stages}
     served = vision_encoder.metric("encoder_served_patches_total", modality="image")
     with Peer(vision_encoder.endpoint) as peer:

@@ -38,7 +38,7 @@ def test_photos_become_rows_of_the_models_width(peer: Peer, photos: Path) -> Non
         assert result.meta.tokens == np.prod(result.meta.grid) // 4
         assert np.isfinite(rows).all()
     assert answers[0][0].meta.original_size == (640, 427)  # type: ignore[union-attr]
-    assert {"fetch", "inspect", "decode_image", "preprocess_image", "forward"} <= set(answers[0][0].stage_ms or {})
+    assert {"inspect", "decode_image", "preprocess_image", "forward"} <= set(answers[0][0].stage_ms or {})
 
 
 def test_a_video_comes_with_what_a_language_server_needs(peer: Peer, clips: Path) -> None:
@@ -122,6 +122,13 @@ def test_a_cancelled_request_is_not_answered(peer: Peer, clips: Path, photos: Pa
     peer.send(Cancel(id="gone"))
     answers = peer.ask([("image", photos / "coffee.png")], request="kept")
     assert answers[0][0].id == "kept"
+
+
+def test_the_id_of_a_cancelled_request_may_be_used_again(peer: Peer, clips: Path, photos: Path) -> None:
+    peer.encode([("video", clips / "bikes.mp4")], request="again")
+    peer.send(Cancel(id="again"))
+    answers = peer.ask([("image", photos / "coffee.png")], request="again")
+    assert answers[0][0].status is Status.OK
 
 
 def test_a_request_whose_time_is_over_is_dropped(peer: Peer, clips: Path) -> None:

@@ -4,39 +4,32 @@ import asyncio
 import time
 from collections.abc import Sequence
 
-from fleet_encoder.admission import Admission
+from fleet_encoder.admission import ESTIMATED_PATCHES, Admission
 from fleet_encoder.errors import ItemError
 from fleet_encoder.job import Job, Source
-from fleet_encoder.limits import MediaLimits
-from fleet_encoder.metrics import Metrics
 from fleet_encoder.sources.fetch import Fetcher
 
 
 class Fetch:
-    """Turns an URL into bytes; bytes that came with the message are only checked."""
+    """Turns an URL into bytes."""
 
-    def __init__(self, fetcher: Fetcher, limits: MediaLimits, admission: Admission, metrics: Metrics) -> None:
+    def __init__(self, fetcher: Fetcher, admission: Admission) -> None:
         self._fetcher = fetcher
-        self._limits = limits
         self._admission = admission
-        self._metrics = metrics
 
     async def __call__(self, jobs: list[Job]) -> Sequence[ItemError | None]:
-        """Fill in `source.data`."""
+        """Fill in `source.data`; from now on the job counts as work."""
         (job,) = jobs
-        if job.source.url is not None:
-            left = None if job.deadline is None else job.deadline - time.monotonic()
-            job.download = asyncio.ensure_future(self._fetcher.fetch(job.source.url, left))
-            try:
-                job.source = Source(data=await job.download)
-            except asyncio.CancelledError:
-                if not job.cancelled:
-                    raise  # the stage ends, not the job
-                raise job.unwanted_error() from None
-            finally:
-                job.download = None
-        size = len(job.source.data)
-        self._limits.check_bytes(size)
-        self._admission.correct(job.ticket, size=size)
-        self._metrics.received_bytes.labels(job.modality).inc(size)
+        assert job.source.url is not None
+        left = None if job.deadline is None else job.deadline - time.monotonic()
+        job.download = asyncio.ensure_future(self._fetcher.fetch(job.source.url, left))
+        try:
+            job.source = Source(data=await job.download)
+        except asyncio.CancelledError:
+            if not job.cancelled:
+                raise  # the stage ends, not the job
+            raise job.unwanted_error() from None
+        finally:
+            job.download = None
+        self._admission.correct(job.ticket, patches=ESTIMATED_PATCHES[job.modality], size=len(job.source.data))
         return [None]

@@ -13,6 +13,7 @@ from fleet_encoder.limits import MediaLimits
 from fleet_encoder.media.audio import probe_audio
 from fleet_encoder.media.image import probe_image
 from fleet_encoder.media.video import probe_video
+from fleet_encoder.metrics import Metrics
 from fleet_encoder.workers import CpuWorkers
 
 BYTES_A_PIXEL = 3
@@ -29,16 +30,21 @@ class Inspect:
         limits: MediaLimits,
         admission: Admission,
         workers: CpuWorkers,
+        metrics: Metrics,
     ) -> None:
         self._family = family
         self._fingerprint = fingerprint
         self._limits = limits
         self._admission = admission
         self._workers = workers
+        self._metrics = metrics
 
     async def __call__(self, jobs: list[Job]) -> Sequence[ItemError | None]:
         """Read the header in a worker thread, then correct what the job was admitted for."""
         (job,) = jobs
+        size = len(job.source.data)
+        self._limits.check_bytes(size)
+        self._metrics.received_bytes.labels(job.modality).inc(size)
         key, info, indices, patches = await self._workers.run(
             job.modality, 1, self._read, job.source.data, job.modality, job.sampling
         )

@@ -27,8 +27,10 @@ log = structlog.get_logger()
 
 LOAD_SECONDS = 1.0
 SEND_HIGH_WATER = 64
-RECEIVE_HIGH_WATER = 64
-HEARTBEAT_MILLISECONDS = 5000
+RECEIVE_HIGH_WATER = 4
+HEARTBEAT_MILLISECONDS = 30_000
+SILENCE_MILLISECONDS = 120_000
+"""ZeroMQ hears a peer only when a whole frame has arrived: 256 MB at 2 MB/s take that long."""
 
 Requests = dict[str, dict[int, Job]]
 
@@ -67,7 +69,7 @@ class NativeWire:
         socket.setsockopt(zmq.RCVHWM, RECEIVE_HIGH_WATER)
         socket.setsockopt(zmq.MAXMSGSIZE, max_message_bytes)
         socket.setsockopt(zmq.HEARTBEAT_IVL, HEARTBEAT_MILLISECONDS)
-        socket.setsockopt(zmq.HEARTBEAT_TIMEOUT, 3 * HEARTBEAT_MILLISECONDS)
+        socket.setsockopt(zmq.HEARTBEAT_TIMEOUT, SILENCE_MILLISECONDS)
         socket.setsockopt(zmq.IPV6, int("[" in address))
         try:
             socket.bind(address)
@@ -82,12 +84,18 @@ class NativeWire:
         """Begin to read."""
         self._tasks = [asyncio.create_task(self._receive()), asyncio.create_task(self._tell_load())]
 
-    async def stop(self) -> None:
-        """Close, after handing what was answered to the network."""
-        for _ in range(100):
-            if self._outbox.empty:
-                break
+    @property
+    def tasks(self) -> "list[asyncio.Task[None]]":
+        """That must not end by themselves."""
+        return self._tasks
+
+    async def until_sent(self) -> None:
+        """Wait until every reply was handed to ZeroMQ."""
+        while not self._outbox.empty:  # noqa: ASYNC110 - the outbox itself tries again that often
             await asyncio.sleep(0.01)
+
+    async def stop(self) -> None:
+        """Close; what was handed to ZeroMQ has a second to leave."""
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
@@ -111,14 +119,15 @@ class NativeWire:
                 self._refuse(peer, "", -1, Invalid(str(error)))
             except Exception:
                 log.exception("message failed")
+            # A message that waits already is received without a pause: let the others have the loop in between.
+            await asyncio.sleep(0)
 
     def _handle(self, peer: bytes, message: protocol.ClientMessage, frames: list[Any]) -> None:
         match message:
             case protocol.Hello():
                 self._outbox.send(peer, [protocol.pack(self._welcome())])
             case protocol.Cancel():
-                for job in list(self._clients.get(peer, {}).get(message.id, {}).values()):
-                    job.cancel()
+                self._cancel(peer, message.id)
             case protocol.Encode():
                 self._encode(peer, message, frames)
 
@@ -154,10 +163,10 @@ class NativeWire:
     def _deliver(self, peer: bytes, job: Job, done: "asyncio.Future[Outcome]") -> None:
         requests = self._clients.get(peer, {})
         jobs = requests.get(job.request, {})
-        jobs.pop(job.index, None)
-        if not jobs and requests.pop(job.request, None) is not None and not requests:
-            del self._clients[peer]
-            self._metrics.clients.set(len(self._clients))
+        if jobs.get(job.index) is job:
+            del jobs[job.index]
+            if not jobs:
+                self._forget(peer, job.request)
         outcome = done.result()
         self._log(job, outcome)
         if outcome.error is not None:
@@ -179,6 +188,19 @@ class NativeWire:
         payload = rows.flatten().view(torch.uint8).numpy().data
         if self._outbox.send(peer, [protocol.pack(header), payload]):
             self._metrics.sent_bytes.inc(len(payload))
+
+    def _cancel(self, peer: bytes, request: str) -> None:
+        """Forget the request at once: its id may be used again."""
+        jobs = self._clients.get(peer, {}).get(request, {})
+        self._forget(peer, request)
+        for job in jobs.values():
+            job.cancel()
+
+    def _forget(self, peer: bytes, request: str) -> None:
+        requests = self._clients.get(peer, {})
+        if requests.pop(request, None) is not None and not requests:
+            del self._clients[peer]
+            self._metrics.clients.set(len(self._clients))
 
     def _log(self, job: Job, outcome: Outcome) -> None:
         """One line an item."""

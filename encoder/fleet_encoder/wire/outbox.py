@@ -58,7 +58,7 @@ class Outbox:
             backlog = self._backlogs[peer] = _Backlog()
         backlog.messages.append(frames)
         backlog.bytes += sum(len(frame) for frame in frames)
-        if backlog.bytes > MAX_BACKLOG_BYTES:
+        if backlog.bytes > MAX_BACKLOG_BYTES and len(backlog.messages) > 1:  # one reply alone may be that long
             self._drop(peer)
             return False
         if self._pump is None or self._pump.done():
