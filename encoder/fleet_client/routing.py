@@ -7,21 +7,25 @@ Events come in through methods, all with the time `now`; `decide` then returns w
 * BUSY, DRAINING, INTERNAL, a lost connection, silence: the item goes back to the head of the queue and to another
   encoder, under the same id. BUSY closes that encoder's window to what it holds of ours, so that media are not
   sent again and again to be refused; served items open it.
-* INVALID, TOO_LARGE, INCOMPATIBLE, EXPIRED are final. INTERNAL is tried on `MAX_FAILURES` encoders; an item
-  whose encoder died `MAX_LOSSES` times is given up, for it may be what kills them.
+* INVALID, TOO_LARGE, INCOMPATIBLE, EXPIRED are final. INTERNAL is tried on `MAX_FAILURES` encoders, not counting
+  those that fail at everything. An item whose encoder died `MAX_LOSSES` times is given up, for it may be what kills
+  them; before that it is isolated (see `choosing`).
 * A late answer of an encoder that the item was taken from is as good as any, if it is OK.
 """
 
 import heapq
+import math
 import random
-from collections import OrderedDict
 from collections.abc import Callable, Iterable
 
 from fleet_client import errors, verdicts
+from fleet_client.choosing import SETTLE_SECONDS, Openings, all_answered, candidates, fair_share, nobody_well
 from fleet_client.endpoint import GREET_SECONDS, Endpoint, Phase, Work
 from fleet_client.estimate import Estimator
 from fleet_client.jobs import Abandon, Action, Fail, Greet, Job, Send
+from fleet_client.prospects import Prospects
 from fleet_client.protocol import Load, Result, Status, Welcome
+from fleet_client.queues import Queues
 
 MAX_FAILURES = 3
 MAX_LOSSES = 5
@@ -40,22 +44,32 @@ class Router:
         self.endpoints = {address: Endpoint(address, down_since=now) for address in addresses}
         self.jobs: dict[str, Job] = {}
         self.estimator = Estimator()
-        self._queue: OrderedDict[str, None] = OrderedDict()
+        self._queue = Queues()
         self._deadlines: list[tuple[float, str]] = []
         self._actions: list[Action] = []
-        self._unchecked: set[str] = set()  # items in the queue that perhaps nobody will ever take
+        self._prospects = Prospects()
+        self._settled_at = math.inf
         self._jitter = jitter
-        self._choices = 0
+        self._choices = self._items = 0
 
     # Events of the caller.
 
-    def submit(self, job: Job) -> None:
-        """A new item."""
+    def submit(self, job: Job, *, measured: bool = True) -> None:
+        """A new item; one whose size is not known yet waits for `measured`."""
+        self._items += 1
+        job.order = self._items
         self.jobs[job.id] = job
-        self._queue[job.id] = None
-        self._unchecked.add(job.id)
-        if job.deadline != float("inf"):
+        if job.deadline != math.inf:
             heapq.heappush(self._deadlines, (job.deadline, job.id))
+        if measured:
+            self._enqueue(job)
+
+    def measured(self, item: str, size: int) -> None:
+        """The size of an item is known now."""
+        job = self.jobs.get(item)
+        if job is not None:
+            job.size = size
+            self._enqueue(job)
 
     def cancel(self, item: str) -> None:
         """Nobody wants it any more; nothing happens where it is done."""
@@ -74,8 +88,8 @@ class Router:
         """The connection is gone, or could not be made: what was there goes elsewhere."""
         endpoint = self.endpoints[address]
         stranded = [*endpoint.outstanding]
+        self._prospects.changed |= endpoint.connected  # a try that fails again changes nothing
         endpoint.went_down(problem, now)
-        self._unchecked.update(self._queue)
         for item in reversed(stranded):
             self._lose(item, address, problem)
 
@@ -91,14 +105,16 @@ class Router:
     def mismatched(self, address: str, version: int, server: str) -> None:
         """Its Welcome could not be read, as it speaks another version."""
         self.endpoints[address].mismatched(version, server)
-        self._unchecked.update(self._queue)
+        self._prospects.changed = True
 
     def welcomed(self, address: str, welcome: Welcome, now: float) -> None:
         """It answered a Hello."""
         endpoint = self.endpoints[address]
         endpoint.heard = now
+        self._prospects.changed |= endpoint.welcome != welcome
         endpoint.introduced_itself(welcome)
-        self._unchecked.update(self._queue)
+        settled = all_answered(self.endpoints.values())
+        self._settled_at = -math.inf if settled else min(self._settled_at, now + SETTLE_SECONDS)
 
     def loaded(self, address: str, load: Load, now: float) -> None:
         """It said how much work it has."""
@@ -118,6 +134,8 @@ class Router:
         endpoint.heard = now
         endpoint.reports(result.pending_patches)
         work = endpoint.release(result.id)
+        if result.status is Status.OK:
+            endpoint.succeeded(result.cached)
         job = self.jobs.get(result.id)
         if job is None:
             return False
@@ -143,27 +161,23 @@ class Router:
         self._expire(now)
         self._leave_the_silent(now)
         self._greet(now)
-        self._reject_hopeless(now)
+        for job, error in self._prospects.hopeless(self._queue, self.jobs, self.endpoints.values(), now):
+            self._fail(job, error)
         self._dispatch(now)
         actions, self._actions = self._actions, []
         return actions
 
     def wake_at(self, now: float) -> float:
         """When to `decide` again, though nothing happens; infinite for never. Call it after `decide`."""
-        times = [float("inf")]
         while self._deadlines and self._deadlines[0][1] not in self.jobs:
             heapq.heappop(self._deadlines)
-        if self._deadlines:
-            times.append(self._deadlines[0][0])
-        for endpoint in self.endpoints.values():
-            if endpoint.phase in (Phase.GREETED, Phase.WAITING):
-                times.append(endpoint.greet_at)
-            if endpoint.outstanding:
-                times.append(endpoint.silent_at if endpoint.silent_at > now else now + GREET_SECONDS)
-            if self._queue and endpoint.phase is Phase.SERVING and endpoint.busy_until > now:
-                times.append(endpoint.busy_until)
-        if self._unchecked:
-            times += [each.given_up_at for each in self._down() if each.given_up_at > now]
+        times = [self._deadlines[0][0] if self._deadlines else math.inf]
+        times += [each.wake_at(now, waiting=bool(self._queue)) for each in self.endpoints.values()]
+        if self._queue and now < self._settled_at < math.inf:
+            times.append(self._settled_at)
+        if self._prospects.unchecked:
+            down = (each for each in self.endpoints.values() if each.phase is Phase.DOWN)
+            times += [each.given_up_at for each in down if each.given_up_at > now]
         return min(times)
 
     # What the decisions are made of.
@@ -172,7 +186,9 @@ class Router:
         while self._deadlines and self._deadlines[0][0] <= now:
             _, item = heapq.heappop(self._deadlines)
             job = self.jobs.get(item)
-            if job is not None:
+            if job is not None and job.endpoint is None and item not in self._queue:
+                self._fail(job, verdicts.unread())
+            elif job is not None:
                 self._fail(job, verdicts.out_of_time(job.endpoint, job.setback, [*self.endpoints.values()]))
 
     def _leave_the_silent(self, now: float) -> None:
@@ -181,7 +197,7 @@ class Router:
                 continue
             for item in reversed([*endpoint.outstanding]):
                 job = self.jobs[item]
-                elsewhere = self._candidates(job, besides=endpoint.address)
+                elsewhere = candidates(self.endpoints.values(), job, besides=endpoint.address)
                 if not any(now < other.silent_at for other in elsewhere):
                     continue  # nobody better: it may come back
                 endpoint.pause(verdicts.SILENT, now)
@@ -195,56 +211,33 @@ class Router:
                 endpoint.greet_at = now + GREET_SECONDS
                 self._actions.append(Greet(endpoint.address))
 
-    def _reject_hopeless(self, now: float) -> None:
-        suspects, self._unchecked = self._unchecked, set()
-        for item in suspects & self._queue.keys():
-            job = self.jobs[item]
-            objection = verdicts.objection_of_all(self.endpoints.values(), job.modality, job.size)
-            if objection is not None:
-                self._fail(job, objection)
-            elif job.avoid and job.setback is not None and not self._candidates(job):
-                if any(each.address not in job.avoid and now < each.given_up_at for each in self._down()):
-                    self._unchecked.add(item)  # one may be back in a moment
-                else:
-                    self._fail(job, job.setback)
-
     def _dispatch(self, now: float) -> None:
-        open_ones = [endpoint for endpoint in self.endpoints.values() if endpoint.open(now)]
-        sent: list[Job] = []
-        for item in self._queue:
-            if not open_ones:
-                break
-            job = self.jobs[item]
-            able = [each for each in open_ones if each.address not in job.avoid and each.suits(job.modality, job.size)]
-            if able:
-                chosen = min(able, key=lambda each: (job.lost_at.count(each.address), each.load, each.used))
+        if not self._queue:
+            return
+        share = fair_share(self.endpoints.values(), len(self.jobs), self._settled_at, now)
+        openings = Openings(self.endpoints.values(), self._queue.modalities(), now, share)
+        for job in self._queue.suspects():
+            cell = openings.choose_cell(job)
+            if cell is not None:
+                self._assign(job, cell, now)
+                self._queue.remove(job.id)
+        sent: list[str] = []
+        for job in self._queue.oldest_first(openings.any):
+            chosen = openings.choose(job)
+            if chosen is not None:
                 self._assign(job, chosen, now)
-                sent.append(job)
-                if not chosen.open(now):
-                    open_ones.remove(chosen)
-        for job in sent:
-            del self._queue[job.id]
+                openings.changed(chosen)
+                sent.append(job.id)
+        for item in sent:
+            self._queue.remove(item)
 
     def _assign(self, job: Job, endpoint: Endpoint, now: float) -> None:
         self._choices += 1
         endpoint.used = self._choices
-        endpoint.took(job.id, Work(self.estimator.patches(job.modality, job.size), job.size), now)
+        work = Work(self.estimator.patches(job.modality, job.size), job.size)
+        endpoint.took(job.id, work, now, alone=job.suspect)
         job.endpoint, job.attempts = endpoint.address, job.attempts + 1
         self._actions.append(Send(endpoint.address, job.id, job.attempts))
-
-    def _down(self) -> list[Endpoint]:
-        return [each for each in self.endpoints.values() if each.phase is Phase.DOWN]
-
-    def _candidates(self, job: Job, besides: str = "") -> list[Endpoint]:
-        """Encoders that are there and may take the item, now or later."""
-        return [
-            each
-            for each in self.endpoints.values()
-            if each.phase in (Phase.SERVING, Phase.WAITING, Phase.GREETED)
-            and each.address != besides
-            and each.address not in job.avoid
-            and each.suits(job.modality, job.size)
-        ]
 
     def _setback(self, job: Job, endpoint: Endpoint, result: Result, now: float) -> None:
         """The encoder did not encode it: for good, or is there another?"""
@@ -259,14 +252,18 @@ class Router:
             endpoint.pause(verdicts.DRAINING, now)
         elif isinstance(error, errors.Internal):
             job.avoid.add(endpoint.address)
-            if len(job.avoid) >= MAX_FAILURES:
+            self._prospects.failed(job.id)
+            if not endpoint.streak or nobody_well(self.endpoints.values(), job.modality, now):
+                job.failures += 1
+            endpoint.failed(now)
+            if job.failures >= MAX_FAILURES:
                 self._fail(job, error)
                 return
         else:  # CANCELLED, though this caller still wants it: as if it got lost there
             job.endpoint = endpoint.address
             self._lose(job.id, endpoint.address, "the encoder cancelled it")
             return
-        self._requeue(job)
+        self._enqueue(job, again=True)
 
     def _lose(self, item: str, address: str, problem: str) -> None:
         """The encoder that has the item is no use any more."""
@@ -279,12 +276,11 @@ class Router:
         if len(job.lost_at) >= MAX_LOSSES:
             self._fail(job, job.setback)
         else:
-            self._requeue(job)
+            self._enqueue(job, again=True)
 
-    def _requeue(self, job: Job) -> None:
-        self._queue[job.id] = None
-        self._queue.move_to_end(job.id, last=False)
-        self._unchecked.add(job.id)
+    def _enqueue(self, job: Job, *, again: bool = False) -> None:
+        self._queue.add(job, first=again)
+        self._prospects.unchecked.add(job.id)
 
     def _fail(self, job: Job, error: errors.EncodeError) -> None:
         error.attempts = job.attempts
@@ -293,7 +289,8 @@ class Router:
 
     def _forget(self, job: Job) -> None:
         del self.jobs[job.id]
-        self._queue.pop(job.id, None)
+        self._queue.remove(job.id)
+        self._prospects.forget(job.id)
         if job.endpoint is not None:
             self.endpoints[job.endpoint].release(job.id)
             job.left_at.add(job.endpoint)

@@ -46,6 +46,11 @@ def lost(times: int, address: str, problem: str) -> errors.Lost:
     )
 
 
+def unread() -> errors.Invalid:
+    """The deadline passed before the file's size was known."""
+    return errors.Invalid("the file could not be looked at before the deadline: does the disk that it is on answer?")
+
+
 def out_of_time(
     endpoint: str | None, setback: errors.EncodeError | None, endpoints: list[Endpoint]
 ) -> errors.EncodeError:

@@ -1,11 +1,22 @@
 """Which encoder gets which item, and what each answer means: tables over the pure router."""
 
+import itertools
+import sys
 from collections.abc import Sequence
+from types import FrameType
 
 import pytest
 
 from fleet_client import errors
-from fleet_client.endpoint import GRACE_SECONDS, SILENCE_SECONDS, SLOWEST_BYTES_PER_SECOND
+from fleet_client.choosing import SETTLE_SECONDS
+from fleet_client.endpoint import (
+    BACKOFF_MAX_SECONDS,
+    BACKOFF_SECONDS,
+    GRACE_SECONDS,
+    REDEEMING_HITS,
+    SILENCE_SECONDS,
+    SLOWEST_BYTES_PER_SECOND,
+)
 from fleet_client.jobs import Abandon, Action, Fail, Greet, Job, Send
 from fleet_client.protocol import Load, Modality, Result, Status
 from fleet_client.routing import MAX_FAILURES, MAX_LOSSES, Router
@@ -220,7 +231,7 @@ def test_after_internal_another_encoder_is_waited_for_a_moment() -> None:
     world.answer(address, "1", Status.INTERNAL)
     other = B if address == A else A
     world.router.lost(other, "gone", world.now)
-    assert world.decide() == []
+    assert world.decide(after=BACKOFF_SECONDS) == []
     assert world.router.wake_at(world.now) == GRACE_SECONDS
     world.router.lost(other, "still gone", world.now)
     assert isinstance(world.failure(after=GRACE_SECONDS), errors.Internal)
@@ -433,3 +444,256 @@ def test_nothing_to_do_means_no_waking() -> None:
     assert world.answer(A, "1")
     world.decide()
     assert world.router.wake_at(world.now) == float("inf")
+
+
+TEN = tuple(f"tcp://e{number}:1" for number in range(10))
+
+
+class TestOneThatFailsAtEverything:
+    """A lost device answers INTERNAL at once and for ever: it looks idle, and must not draw the work."""
+
+    @pytest.mark.parametrize("sick", [1, 3, 7, 9])
+    def test_nobodys_item_fails_while_others_are_well(self, sick: int) -> None:
+        world = World(*TEN)
+        world.submit(*map(str, range(2000)), deadline=1e6)
+        done = attempts = 0
+        while world.router.jobs:
+            for action in world.decide(after=0.01):
+                assert not isinstance(action, Fail)
+                if isinstance(action, Send):
+                    attempts += 1
+                    if action.address in TEN[:sick]:
+                        world.answer(action.address, action.id, Status.INTERNAL)
+                    else:
+                        done += world.answer(action.address, action.id)
+        assert done == 2000
+        assert attempts < 2000 * 1.2 + 2000 * sick / 10  # what was under way at first, and a try now and then
+
+    def test_it_is_asked_less_and_less_often(self) -> None:
+        world = World(A, B)
+        asked = []
+        for number in range(6000):
+            world.submit(str(number), deadline=1e6)
+            for item, address in world.sent(after=0.01):
+                if address == A:
+                    asked.append(world.now)
+                world.answer(address, item, Status.INTERNAL if address == A else Status.OK)
+            for item, address in world.sent():
+                assert address == B
+                world.answer(address, item)
+        pauses = [round(later - earlier, 6) for earlier, later in itertools.pairwise(asked)]
+        assert pauses == sorted(pauses)
+        assert BACKOFF_MAX_SECONDS <= pauses[-1] < BACKOFF_MAX_SECONDS + 0.1
+        assert len(asked) < 15
+
+    def test_one_success_makes_up_for_all(self) -> None:
+        world = World(A, B)
+        self.fail_at_a(world)
+        world.submit(*"123")
+        assert {address for _, address in world.sent()} == {B}
+        world.submit("4")
+        assert world.sent(after=BACKOFF_SECONDS) == [("4", A)]  # one, to see
+        world.submit("5")
+        assert world.sent() == [("5", B)]
+        world.answer(A, "4")
+        world.submit(*"67")
+        assert [address for _, address in world.sent()] == [A, A]
+
+    def test_an_answer_from_its_cache_proves_little(self) -> None:
+        world = World(A, B)
+        self.fail_at_a(world)
+        world.now += BACKOFF_SECONDS
+        for number in range(REDEEMING_HITS):
+            world.submit(f"a{number}", f"b{number}", f"c{number}")
+            placed = world.sent()
+            assert [address for _, address in placed].count(A) == 1
+            for item, address in placed:
+                world.answer(address, item, cached=True)
+        world.submit(*"1234")
+        assert [address for _, address in world.sent()].count(A) == 2
+
+    def test_failures_of_what_was_under_way_count_once(self) -> None:
+        world = World(A)
+        world.submit(*map(str, range(30)))
+        world.sent()
+        for number in range(30):
+            world.answer(A, str(number), Status.INTERNAL)
+        assert world.router.endpoints[A].streak == 1
+
+    def test_a_new_connection_is_tried_but_not_trusted(self) -> None:
+        world = World(A, B)
+        self.fail_at_a(world)
+        world.router.lost(A, "gone", world.now)
+        world.serve(A)
+        world.submit(*"123")
+        assert [address for _, address in world.sent()].count(A) == 1
+
+    def test_where_all_fail_the_callers_are_told_soon(self) -> None:
+        world = World(A, B)
+        world.submit(*map(str, range(100)), deadline=1e6)
+        told = []
+        for _ in range(5):
+            for action in world.decide():
+                if isinstance(action, Send):
+                    world.answer(action.address, action.id, Status.INTERNAL)
+                elif isinstance(action, Fail):
+                    told.append(action.error)
+        assert [type(each) for each in told] == [errors.Internal] * 100
+
+    @staticmethod
+    def fail_at_a(world: World) -> None:
+        world.router.loaded(B, Load(pending_patches=10_000), world.now)
+        world.submit("sick")
+        assert world.sent() == [("sick", A)]
+        world.answer(A, "sick", Status.INTERNAL)
+        assert world.sent() == [("sick", B)]
+        world.answer(B, "sick", pending_patches=10_000)
+
+
+class TestPoison:
+    """An item that kills its encoder, among others that were there with it."""
+
+    def settle(self, world: World, poison: str) -> tuple[set[str], list[errors.EncodeError]]:
+        """Encoders die of `poison`, come back at once, and answer the rest one by one; who is done, who failed."""
+        done: set[str] = set()
+        failed: list[errors.EncodeError] = []
+        held: list[tuple[str, str]] = []
+        while world.router.jobs:
+            for action in world.decide(after=0.01):
+                if isinstance(action, Send):
+                    held.append((action.id, action.address))
+                elif isinstance(action, Fail):
+                    failed.append(action.error)
+            killed = next((address for item, address in held if item == poison), None)
+            if killed is not None:
+                held = [each for each in held if each[1] != killed]
+                world.router.lost(killed, "gone", world.now)
+                world.serve(killed)
+            elif held:
+                item, address = held.pop(0)
+                assert world.answer(address, item)
+                done.add(item)
+        return done, failed
+
+    @pytest.mark.parametrize("encoders", [(A,), (A, B), (A, B, C)])
+    def test_it_ends_alone(self, encoders: tuple[str, ...]) -> None:
+        world = World(*encoders)
+        innocent = {str(number) for number in range(60)}
+        world.submit(*sorted(innocent)[:30], "poison", *sorted(innocent)[30:], deadline=1e6)
+        done, failed = self.settle(world, "poison")
+        assert done == innocent
+        assert [type(each) for each in failed] == [errors.Lost]
+        assert failed[0].attempts == MAX_LOSSES
+
+    def test_others_wait_until_it_is_answered(self) -> None:
+        world = World(A)
+        world.submit("1", "2")
+        for _ in range(2):
+            world.sent()
+            world.router.lost(A, "gone", world.now)
+            world.serve(A)
+        world.submit("3")
+        assert world.sent() == [("1", A)]
+        assert world.sent() == []
+        world.answer(A, "1")
+        assert world.sent() == [("2", A)]
+        world.answer(A, "2")
+        assert world.sent() == [("3", A)]
+
+    def test_an_encoder_with_other_items_is_emptied_for_it(self) -> None:
+        world = World(A, B)
+        world.router.loaded(B, Load(pending_patches=50_000), world.now)
+        world.submit("1")
+        assert world.sent() == [("1", A)]
+        world.router.garbled(A, "noise", world.now)
+        assert world.sent() == [("1", B)]
+        world.submit("2")
+        assert world.sent() == [("2", B)]
+        world.answer(B, "1", Status.CANCELLED)
+        world.submit("3")
+        assert world.sent() == []
+        world.answer(B, "2")
+        assert world.sent() == [("1", B)]
+        world.answer(B, "1")
+        assert world.sent() == [("3", B)]
+
+    def test_half_of_the_encoders_stay_for_the_others(self) -> None:
+        world = World(A, B)
+        world.submit(*map(str, range(10)))
+        for _ in range(2):
+            world.sent()
+            for address in (A, B):
+                world.router.lost(address, "gone", world.now)
+                world.serve(address)
+        world.submit("new1", "new2")
+        placed = world.sent()
+        assert len(placed) == 3
+        suspect = next(address for item, address in placed if not item.startswith("new"))
+        assert {address for item, address in placed if item.startswith("new")} == {A, B} - {suspect}
+
+
+class TestTheFirstMoment:
+    def test_the_first_that_answers_does_not_get_all(self) -> None:
+        world = World(A, B, serving=False)
+        world.submit(*"1234567")
+        world.serve(A)
+        assert len(world.sent()) == 4
+        assert world.router.wake_at(world.now) == SETTLE_SECONDS
+        world.serve(B)
+        assert [address for _, address in world.sent(after=0.01)] == [B, B, B]
+
+    def test_after_it_the_others_are_not_waited_for(self) -> None:
+        world = World(A, B, serving=False)
+        world.submit(*"1234567")
+        world.serve(A)
+        assert len(world.sent()) == 4
+        assert len(world.sent(after=SETTLE_SECONDS)) == 3
+
+    def test_it_does_not_come_again(self) -> None:
+        world = World(A, B)
+        world.router.lost(B, "gone", world.now)
+        world.submit(*"1234567")
+        assert len(world.sent()) == 7
+
+
+def test_many_that_wait_cost_nothing_while_another_modality_is_served() -> None:
+    """Counted in looks at what encoders take, not in time."""
+    world = World(A, B, serving=False)
+    world.serve(A, modalities=["image"], max_pending_patches=1)
+    world.serve(B, modalities=["audio"])
+    world.submit(*map(str, range(5000)))
+    world.decide()
+    looks = 0
+
+    def count(frame: FrameType, event: str, _: object) -> None:
+        nonlocal looks
+        looks += event == "call"
+
+    world.router.loaded(A, Load(pending_patches=1), world.now)
+    sys.setprofile(count)
+    try:
+        world.decide()
+    finally:
+        sys.setprofile(None)
+    assert 0 < looks < 200
+
+
+class TestItemsThatAreNotMeasuredYet:
+    def test_they_wait_for_it(self) -> None:
+        world = World(A)
+        world.router.submit(Job("1", "image", 0, 5.0), measured=False)
+        assert world.sent() == []
+        world.router.measured("1", 1000)
+        assert world.sent() == [("1", A)]
+        assert world.router.endpoints[A].bytes == 1000
+
+    def test_but_not_longer_than_the_deadline(self) -> None:
+        world = World(A)
+        world.router.submit(Job("1", "image", 0, 5.0), measured=False)
+        assert world.decide() == []
+        assert world.router.wake_at(world.now) == 5.0
+        failed = world.failure(after=5.0)
+        assert isinstance(failed, errors.Invalid)
+        assert "does the disk" in str(failed)
+        world.router.measured("1", 1000)
+        assert world.decide() == []

@@ -121,6 +121,18 @@ class Traffic(RuleBasedStateMachine):
             assert abs(each.mine - sum(work.patches for work in each.outstanding.values())) < 1e-3
             assert set(each.outstanding) <= self.router.jobs.keys()
 
+    @invariant()
+    def a_suspect_is_alone(self) -> None:
+        for each in self.router.endpoints.values():
+            suspects = [item for item in each.outstanding if self.router.jobs[item].suspect]
+            assert not suspects or len(each.outstanding) == 1
+            assert each.alone == bool(suspects)
+
+    @invariant()
+    def only_who_fails_is_left_in_peace(self) -> None:
+        for each in self.router.endpoints.values():
+            assert each.streak or not each.retry_at
+
 
 Traffic.TestCase.settings = settings(max_examples=300, stateful_step_count=40, deadline=None)
 TestTraffic = Traffic.TestCase
