@@ -14,7 +14,8 @@ A message is one ZMQ multipart. Frame 0 is a msgpack header, one of the structs 
       Cancel           ------------------->
                        <-------------------  Load           every second while this client has work here
 
-Unknown header fields are refused (`forbid_unknown_fields`): a misspelt option must not be silently ignored.
+Unknown fields of a client's messages are refused: a misspelt option must not be silently ignored. Those of an
+encoder's are ignored, so that clients outlive the upgrade of their encoders.
 """
 
 import enum
@@ -47,8 +48,12 @@ class Status(enum.StrEnum):
     INTERNAL = "INTERNAL"  # a defect or a lost device: retry elsewhere
 
 
-class Message(msgspec.Struct, tag_field="type", forbid_unknown_fields=True, frozen=True, kw_only=True):
-    """Base of all headers."""
+class Question(msgspec.Struct, tag_field="type", forbid_unknown_fields=True, frozen=True, kw_only=True):
+    """Base of what clients say."""
+
+
+class Answer(msgspec.Struct, tag_field="type", frozen=True, kw_only=True):
+    """Base of what encoders say."""
 
 
 class Sampling(msgspec.Struct, forbid_unknown_fields=True, frozen=True, kw_only=True):
@@ -79,14 +84,14 @@ class Item(msgspec.Struct, forbid_unknown_fields=True, frozen=True, kw_only=True
     sampling: Sampling | None = None
 
 
-class Hello(Message, tag="hello", frozen=True):
+class Hello(Question, tag="hello", frozen=True):
     """First message of a client."""
 
     version: int = VERSION
     client: str = ""
 
 
-class Encode(Message, tag="encode", frozen=True):
+class Encode(Question, tag="encode", frozen=True):
     """Encode these items. The same `id` sent again while it is in flight is answered once.
 
     Attributes:
@@ -102,13 +107,13 @@ class Encode(Message, tag="encode", frozen=True):
     version: int = VERSION
 
 
-class Cancel(Message, tag="cancel", frozen=True):
+class Cancel(Question, tag="cancel", frozen=True):
     """Nobody waits for this request any more. Not answered."""
 
     id: str
 
 
-class Welcome(Message, tag="welcome", frozen=True):
+class Welcome(Answer, tag="welcome", frozen=True):
     """Answer to `Hello`.
 
     Attributes:
@@ -140,7 +145,7 @@ class Welcome(Message, tag="welcome", frozen=True):
     ready: bool
 
 
-class Tensor(msgspec.Struct, forbid_unknown_fields=True, frozen=True, kw_only=True):
+class Tensor(msgspec.Struct, frozen=True, kw_only=True):
     """Shape of the raw, row-major, little-endian tensor in frame `frame`."""
 
     frame: int
@@ -148,7 +153,7 @@ class Tensor(msgspec.Struct, forbid_unknown_fields=True, frozen=True, kw_only=Tr
     shape: list[int]
 
 
-class Meta(msgspec.Struct, forbid_unknown_fields=True, frozen=True, kw_only=True, omit_defaults=True):
+class Meta(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """What a language server needs to know beside the embedding. None where it does not apply.
 
     Attributes:
@@ -186,7 +191,7 @@ class Meta(msgspec.Struct, forbid_unknown_fields=True, frozen=True, kw_only=True
     decoder: str | None = None
 
 
-class Result(Message, tag="result", frozen=True, omit_defaults=True):
+class Result(Answer, tag="result", frozen=True, omit_defaults=True):
     """The end of one item: an embedding, or the reason why there is none.
 
     Attributes:
@@ -214,7 +219,7 @@ class Result(Message, tag="result", frozen=True, omit_defaults=True):
     pending_patches: int = 0
 
 
-class Load(Message, tag="load", frozen=True):
+class Load(Answer, tag="load", frozen=True):
     """How much work this encoder has; sent once a second to every client with work here."""
 
     pending_patches: int
