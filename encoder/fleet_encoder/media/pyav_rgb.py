@@ -41,4 +41,5 @@ class RgbConverter:
         if (frame.width, frame.height) != self._size:
             raise RefusedError("the video changes its frame size midway: re-encode it to one size")
         self._graph.vpush(frame)
-        return np.rot90(self._graph.vpull().to_ndarray(), quarter_turns(frame))
+        # A turned view has negative strides, which torch does not take.
+        return np.ascontiguousarray(np.rot90(self._graph.vpull().to_ndarray(), quarter_turns(frame)))
