@@ -111,6 +111,18 @@ def test_a_live_recording_whose_header_knows_no_duration(
     assert len(decoded(recording.read_bytes()).samples) == pytest.approx(1.428 * 16_000, abs=400)
 
 
+@pytest.mark.parametrize("container", ["ts", "mkv"])
+def test_a_recording_that_begins_long_after_zero(container: str, tmp_path: Path, ffmpeg: Callable[..., None]) -> None:
+    """As a part of a broadcast: all of its 30 s are heard, and they begin at 100 s."""
+    recording = tmp_path / f"recording.{container}"
+    tone = ["-f", "lavfi", "-i", "sine=r=16000:d=30", "-c:a", "mp2"]
+    ffmpeg(*tone, "-muxdelay", "0", "-output_ts_offset", "100", recording)
+    ours = decoded(recording.read_bytes())
+    assert ours.decoder == "torchcodec"
+    assert len(ours.samples) == pytest.approx(30 * 16_000, abs=2000)
+    assert np.array_equal(ours.samples, load_audio(str(recording), sampling_rate=16_000))
+
+
 def test_the_sound_of_a_video(film: Film) -> None:
     ours = decoded(film("with_sound.mp4").read_bytes())
     assert ours.info.codec == "aac"

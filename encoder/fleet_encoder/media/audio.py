@@ -98,7 +98,9 @@ def _decode_with_torchcodec(data: Data, rate: int, limit: float) -> Samples | No
         return None
     try:
         decoder = AudioDecoder(as_tensor(data), sample_rate=rate, num_channels=1)
-        samples: Samples = decoder.get_samples_played_in_range(0, limit).data[0].numpy()
+        # Times are those of the file: a cut of a broadcast may begin at any hour.
+        end = decoder.metadata.begin_stream_seconds + limit
+        samples: Samples = decoder.get_samples_played_in_range(0, end).data[0].numpy()
     except (RuntimeError, ValueError):
         return None
     return samples
