@@ -67,7 +67,7 @@ def _demo(folder: Path, cleanup: ExitStack) -> int:
     _plan(folder, vision)
 
     _step("3. Start them")
-    ups = [cleanup.enter_context(Up(pool, folder)) for pool in (vision, speech)]
+    ups = [cleanup.enter_context(Up(pool, folder, count)) for pool, count in ((vision, 2), (speech, 1))]
     with console.status("loading models, warming up"):
         replicas: list[Replica] = [each for up in ups for each in up.event("ready")["replicas"]]
     console.print(_replica_table(replicas))

@@ -50,16 +50,17 @@ class Up:
     Args:
         pool: The pool file.
         folder: Where the command runs.
+        count: Replicas, even where there are fewer CPUs.
     """
 
-    def __init__(self, pool: Path, folder: Path) -> None:
+    def __init__(self, pool: Path, folder: Path, count: int) -> None:
         self.pool = pool
         self.log = folder / f"{pool.stem}.log"
         self._log_file = self.log.open("w")
         # The launcher has the kernel end `up`, and so its replicas, even where this demo is killed.
         launcher = [sys.executable, "-m", "fleet_operator.local.launch", str(os.getpid()), "-"]
         self._process = subprocess.Popen(
-            [*launcher, *program(), "up", pool.name, "-o", "json"],
+            [*launcher, *program(), "up", pool.name, "--replicas", str(count), "-o", "json"],
             cwd=folder,
             stdout=subprocess.PIPE,
             stderr=self._log_file,

@@ -120,3 +120,31 @@ def hybrid(root: Path) -> Path:
             "unified/cgroup.procs": "1\n",
         },
     )
+
+
+def hosts_cgroups(root: Path) -> Path:
+    """A container with a cgroup namespace, into which the host's whole hierarchy is mounted beside its own."""
+    above = V2_MOUNT.replace(" / /sys/fs/cgroup ", " /../../.. /sys/fs/cgroup/host ")
+    return lay_out(
+        root,
+        cgroup="0::/\n",
+        mountinfo=above + V2_MOUNT,
+        files={
+            "cpu.max": "400000 100000\n",
+            "memory.max": f"{3 << 30}\n",
+            "host/cpu.max": "100000 100000\n",
+            "host/memory.max": f"{1 << 30}\n",
+        },
+    )
+
+
+def v1_memory(root: Path) -> Path:
+    """Docker on a v1 host with a limit on memory, which is in a hierarchy of its own, and none on CPUs."""
+    own = "/docker/5a1e"
+    return lay_out(
+        root,
+        cgroup=f"11:memory:{own}\n4:cpu,cpuacct:{own}\n",
+        mountinfo=f"50 49 0:33 {own} /sys/fs/cgroup/cpu,cpuacct ro,relatime - cgroup cgroup rw,cpu,cpuacct\n"
+        f"51 49 0:34 {own} /sys/fs/cgroup/memory ro,relatime - cgroup cgroup rw,memory\n",
+        files={"memory/memory.limit_in_bytes": f"{2 << 30}\n", "cpu,cpuacct/cpu.cfs_quota_us": "-1\n"},
+    )

@@ -24,6 +24,7 @@ Layout = Callable[[Path], Path]
         (layouts.v1_container, 2, Fraction(5, 2)),
         (layouts.v1_pod, 2, Fraction(2)),
         (layouts.hybrid, 16, None),
+        (layouts.hosts_cgroups, 4, Fraction(4)),
     ],
 )
 def test_the_tightest_quota_on_the_way_up_binds(
@@ -70,6 +71,7 @@ def test_the_tighter_of_affinity_and_quota_counts(
 ) -> None:
     reading = weigh(affinity, quota)
     assert (reading.cpus, reading.reason) == (cpus, reason)
+    assert reading.affinity_binds == (quota is None or affinity <= quota)
 
 
 def test_a_pinned_process_sees_the_cpu_it_is_pinned_to() -> None:

@@ -102,3 +102,12 @@ def test_the_plan_depends_on_nothing_but_pool_and_machine() -> None:
 def test_there_is_no_machine_without_a_cpu(cpus: int, gpus: int) -> None:
     with pytest.raises(ValueError, match="has a CPU"):
         NodeShape(cpus, gpus)
+
+
+@pytest.mark.parametrize(
+    ("replicas", "memory", "warned"),
+    [(2, 4 << 30, False), (2, (4 << 30) - 1, True), (0, 2 << 30, False), (9, None, False)],
+)
+def test_more_than_the_memory_is_told(replicas: int, memory: int | None, warned: bool) -> None:
+    warnings = plan(a_pool(replicas=replicas), NodeShape(16, 0, memory)).warnings
+    assert any("spec.cache.size, spec.admission.maxPendingBytes" in warning for warning in warnings) is warned

@@ -118,3 +118,15 @@ def test_a_wrong_flag_is_named(pool_file: Path, arguments: tuple[str, str]) -> N
     answer = encoderfleet("plan", pool_file, *arguments)
     assert answer.returncode == 2
     assert arguments[0] in answer.stderr
+
+
+def test_a_broken_driver_is_a_warning(pool_file: Path, tmp_path: Path) -> None:
+    (tmp_path / "nvidia-smi").write_text("#!/bin/sh\necho 'no driver'\nexit 9\n")
+    (tmp_path / "nvidia-smi").chmod(0o755)
+    answer = encoderfleet("plan", pool_file, "-o", "json", PATH=f"{tmp_path}:/usr/bin:/bin")
+    assert (answer.returncode, answer.stderr) == (0, "")
+    plan = json.loads(answer.stdout)
+    assert plan["machine"]["gpus"] == {"value": 0, "reason": "the driver does not work"}
+    assert any(warning.startswith("nvidia-smi fails: no driver: ") for warning in plan["warnings"])
+    given = encoderfleet("plan", pool_file, "-o", "json", "--gpus", "2", PATH=f"{tmp_path}:/usr/bin:/bin")
+    assert "nvidia-smi" not in given.stdout

@@ -9,9 +9,10 @@ from pathlib import Path
 import pytest
 
 from fleet_operator.local.claims import Claims
+from fleet_operator.local.health import Patience
 from fleet_operator.local.ports import Ports, choose
 from fleet_operator.local.process import Command, environment
-from fleet_operator.local.supervise import Change, ReplicaFailedError, State, Supervisor
+from fleet_operator.local.supervise import DEFAULT_PATIENCE, Change, ReplicaFailedError, State, Supervisor
 
 PROGRAM = Path(__file__).parent / "programs" / "replica.py"
 
@@ -26,7 +27,12 @@ class Watched:
     """A supervisor with what it has told."""
 
     def __init__(
-        self, ports: Ports, *arguments: str, drain_seconds: float = 20, cpus: frozenset[int] | None = None
+        self,
+        ports: Ports,
+        *arguments: str,
+        drain_seconds: float = 20,
+        cpus: frozenset[int] | None = None,
+        patience: Patience = DEFAULT_PATIENCE,
     ) -> None:
         self.changes: list[Change] = []
         self.lines: list[str] = []
@@ -42,6 +48,7 @@ class Watched:
             drain_seconds=drain_seconds,
             on_change=self.changes.append,
             on_line=lambda replica, line: self.lines.append(f"{replica}: {line}"),
+            patience=patience,
         )
 
     @property
@@ -118,6 +125,61 @@ async def test_a_bad_setting_is_not_tried_again_and_its_line_is_told(ports: Port
             await run
     assert failed.value.exit_code == 2
     assert watched.states == [State.STARTING, State.CRASHED]
+
+
+async def test_a_bad_setting_passes_where_it_was_good_before(ports: Ports, tmp_path: Path) -> None:
+    away = tmp_path / "away"
+    watched = Watched(ports, "--exit", "2", "--exit-if", str(away))
+    async with running(watched) as run:
+        await watched.supervisor.ready.wait()
+        away.touch()
+        os.kill(watched.supervisor.pid, signal.SIGKILL)
+        await watched.until(lambda: watched.states.count(State.READY) == 2)
+        watched.supervisor.drain()
+        await run
+    assert [change.code for change in watched.changes if change.state is State.CRASHED] == [-9, 2]
+
+
+async def test_no_further_process_is_told(ports: Ports) -> None:
+    watched = Watched(ports, "x" * 200_000)  # longer than an argument may be
+    with pytest.raises(ReplicaFailedError, match="pool-0 could not be started: Argument list too long") as failed:
+        await watched.supervisor.run()
+    assert failed.value.exit_code == 1
+
+
+async def test_a_replica_that_hangs_is_replaced(ports: Ports) -> None:
+    watched = Watched(ports, patience=Patience(health_interval=0.5, health_failures=3))
+    async with running(watched) as run:
+        await watched.supervisor.ready.wait()
+        first = watched.supervisor.pid
+        os.kill(first, signal.SIGSTOP)
+        await watched.until(lambda: watched.states.count(State.READY) == 2)
+        assert watched.supervisor.pid != first
+        watched.supervisor.drain()
+        await run
+    (crash,) = [change for change in watched.changes if change.state is State.CRASHED]
+    assert (crash.code, crash.message) == (-9, "was killed: no answer from /healthz, 3 times in a row")
+
+
+async def test_a_start_that_takes_too_long_is_a_failed_one(ports: Ports) -> None:
+    watched = Watched(ports, "--startup", "1000", patience=Patience(start_seconds=1))
+    async with running(watched) as run:
+        await watched.until(lambda: watched.states[-2:] == [State.CRASHED, State.STARTING])
+        watched.supervisor.kill()
+        await run
+    crash = watched.changes[1]
+    assert (crash.code, crash.restart_in, crash.message) == (-9, 1.0, "was killed: not ready after 1 s")
+
+
+async def test_what_drains_already_gets_no_second_signal(ports: Ports) -> None:
+    watched = Watched(ports, "--drain", "1.5")
+    async with running(watched) as run:
+        await watched.supervisor.ready.wait()
+        os.kill(watched.supervisor.pid, signal.SIGTERM)
+        await watched.until(lambda: "pool-0: draining" in watched.lines)
+        watched.supervisor.drain()
+        await run
+    assert watched.changes[-1].code == 0, "143 is the answer to a second signal"
 
 
 async def test_a_replica_that_does_not_drain_is_killed_in_time(ports: Ports) -> None:

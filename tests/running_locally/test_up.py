@@ -1,13 +1,21 @@
+import json
 import os
+import pty
+import re
 import signal
 import socket
 import subprocess
 import sys
+import termios
+import threading
 import urllib.request
 from pathlib import Path
 
 import pytest
 from tests.running_locally.running_up import PROGRAMS, Up, is_running, pool_file, pool_with_model, wait_until
+
+from fleet_machine import visible_cpus
+from fleet_operator.local.ports import is_free
 
 
 def test_ready_says_where_the_replicas_are(tmp_path: Path) -> None:
@@ -206,3 +214,114 @@ def test_it_drains_when_nobody_reads_any_more(tmp_path: Path) -> None:
     assert "Traceback" not in said
     assert "Exception ignored" not in said
     assert said.splitlines()[-1] == "pool-0 | drained"
+
+
+def test_more_replicas_than_cpus_are_refused(tmp_path: Path) -> None:
+    cpus = visible_cpus().cpus
+    with Up(pool_with_model(tmp_path, replicas=cpus + 1)) as up:
+        assert up.end() == 2
+    assert up.err == [
+        f"Error: spec.replicas: {cpus + 1} replicas are more than this machine has CPUs, {cpus}: "
+        f"try --replicas {cpus}, or insist with --replicas {cpus + 1}"
+    ]
+
+
+def test_who_insists_gets_them(tmp_path: Path) -> None:
+    cpus = visible_cpus().cpus
+    with Up(pool_with_model(tmp_path, replicas=1), "-o", "json", "--replicas", str(cpus + 1)) as up:
+        assert any("share" in warning for warning in up.event("starting")["warnings"])
+        assert len(up.event("ready")["replicas"]) == cpus + 1
+        up.ctrl_c()
+        assert up.end() == 0
+
+
+def test_a_hung_replica_is_replaced_and_told(tmp_path: Path) -> None:
+    with Up(pool_with_model(tmp_path, replicas=1), "-o", "json") as up:
+        (replica,) = up.event("ready")["replicas"]
+        os.kill(replica["pid"], signal.SIGSTOP)
+        crash = up.event("crashed")
+        assert crash["message"] == "was killed: no answer from /healthz, 6 times in a row"
+        assert up.event("restarted")["pid"] != replica["pid"]
+        up.ctrl_c()
+        assert up.end() == 0
+
+
+def test_a_broken_driver_ends_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "nvidia-smi").write_text("#!/bin/sh\necho 'Driver/library version mismatch'\nexit 18\n")
+    (tmp_path / "nvidia-smi").chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    with Up(pool_with_model(tmp_path)) as up:
+        assert up.end() == 2
+    assert len(up.err) == 1
+    assert up.err[0].startswith("Error: nvidia-smi fails: Driver/library version mismatch; ")
+    assert "spec.resources.gpus: 0" in up.err[0]
+
+
+def test_under_nohup_it_outlives_its_terminal(tmp_path: Path) -> None:
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        started = Up(pool_with_model(tmp_path, replicas=1), "-o", "json")
+    finally:
+        signal.signal(signal.SIGHUP, before)
+    with started as up:
+        (replica,) = up.event("ready")["replicas"]
+        up.signal(signal.SIGHUP)
+        os.kill(replica["pid"], signal.SIGKILL)
+        up.event("restarted")
+        up.ctrl_c()
+        assert up.end() == 0
+    assert [json.loads(line)["event"] for line in up.out].count("draining") == 1
+
+
+def test_lines_that_nobody_reads_hold_up_nothing(tmp_path: Path) -> None:
+    pool = pool_with_model(tmp_path, replicas=1)
+    replica = f"{PROGRAMS / 'replica.py'} --lines 5000"
+    program = [sys.executable, str(PROGRAMS / "up.py"), replica, str(pool), "-o", "json"]
+    with subprocess.Popen(program, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as up:
+        assert up.stdout is not None
+        assert up.stderr is not None
+        events = (json.loads(line)["event"] for line in up.stdout)
+        assert next(events) == "starting"
+        assert next(events) == "ready", "after more lines than a pipe holds"
+        said: list[str] = []
+        reader = threading.Thread(target=said.extend, args=(up.stderr,))
+        reader.start()
+        up.send_signal(signal.SIGTERM)
+        assert list(events) == ["draining", "stopped", "drained"]
+        assert up.wait(60) == 0
+        reader.join()
+    counts = [re.match(r"\((\d+) lines of the replicas are left out here", line) for line in said]
+    left_out = sum(int(count[1]) for count in counts if count is not None)
+    assert left_out > 0
+    assert left_out + sum("| " in line for line in said) >= 5000
+
+
+def test_a_frozen_terminal_freezes_nothing(tmp_path: Path) -> None:
+    pool, first = pool_with_model(tmp_path, replicas=1), free_ports(2)
+    replica = f"{PROGRAMS / 'replica.py'} --startup 1 --lines 5000"
+    program = [sys.executable, str(PROGRAMS / "up.py"), replica, str(pool), "--port", str(first)]
+    ours, its = pty.openpty()
+    try:
+        termios.tcflow(its, termios.TCOOFF)  # Ctrl-S
+        with subprocess.Popen(program, stdin=its, stdout=its, stderr=its) as up:
+            wait_until(lambda: is_ready(first + 1))
+            up.send_signal(signal.SIGINT)
+            assert up.wait(60) == 0
+    finally:
+        termios.tcflow(its, termios.TCOON)
+        os.close(its)
+        os.close(ours)
+
+
+def free_ports(count: int) -> int:
+    """First of `count` ports in a row that nobody listens on."""
+    return next(first for first in range(20_000, 30_000, count) if all(map(is_free, range(first, first + count))))
+
+
+def is_ready(port: int) -> bool:
+    try:
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/readyz", timeout=30) as reply:
+            return bool(reply.status == 200)
+    except OSError:
+        return False

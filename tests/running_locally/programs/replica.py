@@ -39,14 +39,21 @@ def main() -> None:
     parser.add_argument("--drain", type=float, default=0.0)
     parser.add_argument("--exit", type=int, help="say a line and end with this code at once")
     parser.add_argument("--exit-unless", help="with --exit: only while this file is missing; makes it")
+    parser.add_argument("--exit-if", help="with --exit: only if this file is there; removes it")
     parser.add_argument("--lines", type=int, default=0, help="how many lines to say before it is ready")
     parser.add_argument("--deaf", action="store_true", help="ignore SIGTERM")
     options = parser.parse_args()
     replica = os.environ["ENCODERFLEET_REPLICA"]
 
-    if options.exit is not None and not (options.exit_unless and os.path.exists(options.exit_unless)):
-        if options.exit_unless:
-            open(options.exit_unless, "w").close()
+    wanted = options.exit is not None
+    if options.exit_unless:
+        wanted = wanted and not os.path.exists(options.exit_unless)
+        open(options.exit_unless, "w").close()
+    if options.exit_if:
+        wanted = wanted and os.path.exists(options.exit_if)
+    if wanted:
+        if options.exit_if:
+            os.remove(options.exit_if)
         print(f"setting {replica} is wrong", file=sys.stderr)
         sys.exit(options.exit)
 
