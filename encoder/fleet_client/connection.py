@@ -4,6 +4,7 @@ It decides nothing. libzmq reconnects by itself, with backoff, and resolves the 
 """
 
 import asyncio
+import errno
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -22,6 +23,15 @@ CONNECT_TIMEOUT_MS = 5_000
 HANDSHAKE_TIMEOUT_MS = 10_000
 RECONNECT_MS = 100
 RECONNECT_MAX_MS = 2_000
+
+DEFAULT_MAX_SOCKETS = 1023
+"""Of libzmq."""
+
+SOCKETS_EACH = 3
+"""ZMQ sockets of a connection: its own, and both ends of its monitor."""
+
+DESCRIPTORS_EACH = 4
+"""File descriptors of a connection: one for each ZMQ socket, and the TCP socket."""
 
 _EVENTS = (
     zmq.EVENT_CONNECTED
@@ -49,6 +59,7 @@ class Connection:
 
     Raises:
         ValueError: libzmq does not accept the address.
+        zmq.ZMQError: There may be no more sockets.
     """
 
     def __init__(
@@ -65,8 +76,12 @@ class Connection:
         self._tasks: list[asyncio.Task[None]] = []
         self._up = self._reached = self._tried = False
         self._socket = context.socket(zmq.DEALER)
-        _configure(self._socket, address)
-        self._monitor = self._socket.get_monitor_socket(_EVENTS)
+        try:
+            _configure(self._socket, address)
+            self._monitor = self._socket.get_monitor_socket(_EVENTS)
+        except zmq.ZMQError:
+            self._socket.close(0)
+            raise
         try:
             self._socket.connect(address)
         except zmq.ZMQError as error:
@@ -147,3 +162,21 @@ def _configure(socket: zmq.asyncio.Socket, address: str) -> None:
     }
     for option, value in options.items():
         socket.setsockopt(option, value)
+
+
+def context_for(connections: int) -> zmq.asyncio.Context:
+    """A context with sockets enough."""
+    context = zmq.asyncio.Context()
+    context.set(zmq.MAX_SOCKETS, max(DEFAULT_MAX_SOCKETS, SOCKETS_EACH * connections))
+    return context
+
+
+def no_sockets(connections: int, error: zmq.ZMQError) -> OSError:
+    """What to tell where a socket could not be made."""
+    if error.errno != errno.EMFILE:
+        return OSError(error.errno, f"cannot make sockets for {connections} encoders: {error.strerror}")
+    return OSError(
+        errno.EMFILE,
+        f"{connections} encoders need about {DESCRIPTORS_EACH * connections} file descriptors, more than this process "
+        "may have: raise the limit (`ulimit -n`, or LimitNOFILE= of a systemd unit)",
+    )

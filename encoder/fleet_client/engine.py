@@ -7,13 +7,15 @@ import math
 import secrets
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from time import monotonic
 
-import zmq.asyncio
+import zmq
 
-from fleet_client import errors, inbox, media, verdicts
-from fleet_client.connection import BROKEN, Connection, Frames
+from fleet_client import disk, errors, inbox, media, verdicts
+from fleet_client.connection import BROKEN, Connection, Frames, context_for, no_sockets
+from fleet_client.disk import Disk
 from fleet_client.endpoint import Endpoint, Phase
 from fleet_client.jobs import Abandon, Action, Fail, Greet, Job, Send
 from fleet_client.protocol import Cancel, Encode, Hello, Item, Load, Welcome, pack
@@ -58,6 +60,7 @@ class Engine:
 
     Raises:
         ValueError: libzmq does not accept an address.
+        OSError: This process may not have sockets enough; says what to raise.
     """
 
     def __init__(self, addresses: Iterable[str], name: str) -> None:
@@ -65,18 +68,22 @@ class Engine:
         self._name = name
         self._router = Router(addresses, monotonic())
         self._calls: dict[str, Call] = {}
-        self._readers: set[asyncio.Task[None]] = set()
+        self._disk = Disk()
         self._news = asyncio.Event()
         self._next: asyncio.Handle | None = None
         self._closed = False
         self._warned = False
-        self._context = zmq.asyncio.Context()
+        self._context = context_for(len(self._router.endpoints))
         self._connections: dict[str, Connection] = {}
         try:
             for address in self._router.endpoints:
                 self._connections[address] = self._connect(address)
-        except ValueError:
+        except (ValueError, zmq.ZMQError) as error:
+            for connection in self._connections.values():
+                connection.close(0.0)
             self._context.destroy(0)
+            if isinstance(error, zmq.ZMQError):
+                raise no_sockets(len(self._router.endpoints), error) from error
             raise
 
     # For callers.
@@ -91,10 +98,11 @@ class Engine:
         ]
         for call in calls:
             self._calls[call.id] = call
-            try:
-                self._router.submit(Job(call.id, call.item.modality, media.size(call.item), call.deadline))
-            except errors.Invalid as error:
-                self._finish(call.id, error)
+            self._router.submit(Job(call.id, call.item.modality, 0, call.deadline), measured=False)
+            if not isinstance(call.item.source, Path):
+                self._measured(call.id, disk.size(call.item))
+        files = [(call.id, call.item) for call in calls if isinstance(call.item.source, Path)]
+        self._disk.measure(files, self._measured)
         self._soon()
         return calls
 
@@ -110,7 +118,7 @@ class Engine:
         endpoints = self._endpoints
         try:
             async with asyncio.timeout(timeout):
-                while True:
+                while not self._closed:
                     known = {each.address: each.welcome for each in endpoints if each.welcome is not None}
                     if known:
                         return known
@@ -120,10 +128,12 @@ class Engine:
                     await self._news.wait()
         except TimeoutError:
             raise verdicts.unreachable(endpoints) from None
+        raise errors.ClientClosed("the client was closed meanwhile: make a new one")
 
     async def close(self) -> None:
         """Fail what is not done, tell the encoders, close the sockets."""
         self._closed = True
+        self._news.set()
         if self._next is not None:
             self._next.cancel()
         for item in [*self._calls]:
@@ -132,9 +142,7 @@ class Engine:
         goodbyes = [action for action in self._router.decide(monotonic()) if isinstance(action, Abandon)]
         for action in goodbyes:
             self._act(action)
-        tasks: list[asyncio.Task[None]] = [*self._readers]
-        for reader in self._readers:
-            reader.cancel()
+        tasks = self._disk.close()
         for connection in self._connections.values():
             tasks += connection.close(LINGER_SECONDS if goodbyes else 0.0)
         await asyncio.gather(*tasks, return_exceptions=True)
@@ -208,9 +216,13 @@ class Engine:
             self._next = self.loop.call_soon(self._decide)
 
     def _decide(self) -> None:
+        if self._closed:
+            return
         while actions := self._router.decide(monotonic()):
             for action in actions:
                 self._act(action)
+        if self._next is not None:
+            self._next.cancel()  # set by an action that failed: what it asked for is done
         now = monotonic()
         wake_at = self._router.wake_at(now)
         self._next = None if wake_at == math.inf else self.loop.call_later(max(0.0, wake_at - now), self._decide)
@@ -226,22 +238,24 @@ class Engine:
             case Send(address, item, attempt):
                 call = self._calls[item]
                 if isinstance(call.item.source, Path):
-                    reader = self.loop.create_task(self._read_and_send(call, call.item.source, address, attempt))
-                    self._readers.add(reader)
-                    reader.add_done_callback(self._readers.discard)
+                    # Read when an encoder has room for it, and again for another encoder.
+                    self._disk.read(call.item.source, partial(self._read_to_send, call, address, attempt))
                 else:
                     self._send(call, call.item.source, address)
 
-    async def _read_and_send(self, call: Call, path: Path, address: str, attempt: int) -> None:
-        """Files are read when an encoder has room for them, and read again for another encoder."""
-        try:
-            content = await asyncio.to_thread(media.read, path)
-        except errors.Invalid as error:
-            self._router.cancel(call.id)
-            self._finish(call.id, error)
-            return
+    def _measured(self, item: str, size: int | errors.Invalid) -> None:
+        if isinstance(size, int):
+            self._router.measured(item, size)
+        else:
+            self._router.cancel(item)
+            self._finish(item, size)
+        self._soon()
+
+    def _read_to_send(self, call: Call, address: str, attempt: int, content: bytes | errors.Invalid) -> None:
         job = self._router.jobs.get(call.id)
-        if job is not None and (job.endpoint, job.attempts) == (address, attempt):
+        if isinstance(content, errors.Invalid):
+            self._measured(call.id, content)
+        elif job is not None and (job.endpoint, job.attempts) == (address, attempt):
             self._send(call, content, address)
 
     def _send(self, call: Call, source: media.Buffer | str, address: str) -> None:

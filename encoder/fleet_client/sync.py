@@ -1,6 +1,7 @@
 """The client for programs without an event loop: the asyncio client on a thread of its own."""
 
 import asyncio
+import atexit
 import concurrent.futures
 import os
 import queue
@@ -18,6 +19,9 @@ from fleet_client.protocol import Welcome
 
 _T = TypeVar("_T")
 
+AT_EXIT_SECONDS = 5.0
+"""How long the end of a program waits for a client that was left open."""
+
 
 class Client:
     """Encodes media at one or several encoders. May be used from many threads at a time.
@@ -32,6 +36,7 @@ class Client:
 
     Raises:
         ValueError: An address or the framework is not one.
+        OSError: The process may not have file descriptors enough for so many encoders.
         ModuleNotFoundError: torch is asked for and not installed.
     """
 
@@ -45,7 +50,9 @@ class Client:
     ) -> None:
         self._client = AsyncClient(endpoints, timeout=timeout, name=name, framework=framework)
         self._background = _Background(self._client)
-        self._finalizer = weakref.finalize(self, _Background.stop, self._background)
+        # The garbage collector runs in any thread, perhaps in one that others wait for: it must not wait itself.
+        self._finalizer = weakref.finalize(self, self._background.stop)
+        self._finalizer.atexit = False  # `_stop_all` waits
         try:
             self._background.call(self._client.__aenter__())  # so that a wrong address shows here
         except BaseException:
@@ -123,7 +130,9 @@ class Client:
 
     def close(self) -> None:
         """Cancel what is not done, tell the encoders, close the sockets, end the thread. May be called twice."""
-        self._finalizer()
+        self._finalizer.detach()
+        self._background.stop()
+        self._background.join()
 
 
 class _Background:
@@ -137,6 +146,7 @@ class _Background:
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._run, name="fleet_client", daemon=True)
         self._thread.start()
+        _every.add(self)
 
     def call(self, work: Coroutine[Any, Any, _T]) -> _T:
         """Run `work` there and wait for it; an exception here (Ctrl-C, say) cancels it."""
@@ -163,15 +173,18 @@ class _Background:
         raise errors.ClientClosed("the client is closed: make a new one")
 
     def stop(self) -> None:
-        """Close the client and end the thread."""
+        """Let the thread close the client and end. Does not wait for that."""
         if os.getpid() != self._process:  # its thread is not in this process
             return
         with self._lock:
             if not self._stopped:
                 self._stopped = True
                 asyncio.run_coroutine_threadsafe(self._close(), self._loop)
-        if threading.current_thread() is not self._thread:  # the garbage collector runs in any thread
-            self._thread.join()
+
+    def join(self, seconds: float | None = None) -> None:
+        """Wait for the end of the thread, `seconds` at most."""
+        if os.getpid() == self._process and threading.current_thread() is not self._thread:
+            self._thread.join(seconds)
 
     async def _close(self) -> None:
         try:
@@ -191,6 +204,19 @@ class _Background:
         finally:
             asyncio.set_event_loop(None)
             self._loop.close()
+
+
+_every: "weakref.WeakSet[_Background]" = weakref.WeakSet()
+
+
+@atexit.register
+def _stop_all() -> None:
+    """Close what the program left open: its encoders are told."""
+    every = [*_every]
+    for each in every:
+        each.stop()
+    for each in every:
+        each.join(AT_EXIT_SECONDS)
 
 
 async def _pump(

@@ -1,8 +1,10 @@
 """No socket, thread, context or warning outlives a client, however it ends."""
 
+import asyncio
 import gc
 import multiprocessing
 import os
+import resource
 import subprocess
 import sys
 import threading
@@ -10,8 +12,9 @@ from pathlib import Path
 
 import pytest
 
-from fleet_client import AsyncClient, Client, ClientClosed, image
-from scripted import ScriptedEncoder
+from fleet_client import AsyncClient, Cancelled, Client, ClientClosed, Unreachable, image
+from fleet_client.protocol import Encode
+from scripted import ScriptedEncoder, nothing
 
 
 def descriptors() -> int:
@@ -49,7 +52,116 @@ def test_a_forgotten_client_is_closed_by_the_garbage_collector() -> None:
         assert threading.active_count() > before
         del client
         gc.collect()
-        assert not [each for each in threading.enumerate() if each.name == "fleet_client"]
+        for each in threading.enumerate():
+            if each.name == "fleet_client":
+                each.join(30)
+                assert not each.is_alive()
+
+
+def test_closing_ends_a_hello_that_still_waits() -> None:
+    client = Client("127.0.0.1:1")
+    begun = threading.Event()
+    told: list[BaseException] = []
+
+    def greet() -> None:
+        begun.set()
+        try:
+            client.hello(timeout=600)
+        except ClientClosed as error:
+            told.append(error)
+
+    thread = threading.Thread(target=greet)
+    thread.start()
+    begun.wait()
+    client.close()
+    thread.join(30)
+    assert [type(each) for each in told] == [ClientClosed]
+
+
+def test_a_file_that_cannot_be_read_to_its_end_does_not_hold_up_the_closing(tmp_path: Path) -> None:
+    """As on a network disk whose server is gone: a pipe without a writer takes the file's place."""
+    file = tmp_path / "file"
+    file.write_bytes(b"file")
+    address = f"ipc://{tmp_path}/encoder"
+    client = Client(address)
+    outcomes: list[object] = []
+    thread = threading.Thread(
+        target=lambda: outcomes.extend(client.encode([image(file), image(b"b")], return_errors=True))
+    )
+    thread.start()
+    with pytest.raises(Unreachable):
+        client.hello(timeout=0.5)  # meanwhile the file's size was looked up
+    file.unlink()
+    os.mkfifo(file)
+    with ScriptedEncoder(endpoint=address) as encoder:
+        encoder.wait_for(Encode)
+        client.close()
+    thread.join(30)
+    assert isinstance(outcomes[0], Cancelled)
+    reading = [each for each in threading.enumerate() if each.name.startswith("fleet_client-read")]
+    assert any(each.is_alive() for each in reading)
+    file.open("wb").close()
+    for each in reading:
+        each.join(30)
+
+
+async def test_a_send_that_fails_leaves_no_second_timer() -> None:
+    loop = asyncio.get_running_loop()
+
+    def timers() -> int:
+        return sum("Engine._decide" in repr(each) and not each.cancelled() for each in loop._scheduled)  # type: ignore[attr-defined]
+
+    for _ in range(10):
+        with ScriptedEncoder(nothing) as encoder:
+            client = AsyncClient(encoder.endpoint)
+            await client.hello()
+        call = asyncio.create_task(client.encode([image(b"i")], timeout=60, return_errors=True))  # it just went away
+        await asyncio.sleep(0.05)
+        assert timers() == 1
+        await client.close()
+        await call
+        await asyncio.sleep(0.01)
+        assert timers() == 0
+
+
+FEW = """
+import os, resource, sys
+from fleet_client import Client
+resource.setrlimit(resource.RLIMIT_NOFILE, (200, 200))
+before = len(os.listdir("/proc/self/fd"))
+try:
+    Client(f"127.0.0.1:{port}" for port in range(1, 101))
+except OSError as error:
+    print(error)
+with Client("127.0.0.1:1"):
+    pass
+print(len(os.listdir("/proc/self/fd")) - before)
+"""
+
+
+def test_too_few_descriptors_are_named() -> None:
+    done = subprocess.run(
+        [sys.executable, "-X", "dev", "-W", "error", "-c", FEW], capture_output=True, text=True, timeout=60
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    message, left = done.stdout.splitlines()
+    assert "100 encoders need about 400 file descriptors" in message
+    assert "ulimit -n" in message
+    assert int(left) <= 2  # what pyzmq keeps for the process
+
+
+def test_more_encoders_than_libzmq_has_sockets_for_by_itself() -> None:
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if hard not in (-1, resource.RLIM_INFINITY) and hard < 4096:
+        pytest.skip("may not have so many descriptors")
+    resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, 4096), hard))
+    try:
+        with ScriptedEncoder() as encoder:
+            every = [encoder.endpoint, *(f"127.0.0.1:{port}" for port in range(1, 400))]
+            with Client(every) as client:
+                assert len(client.encode([image(b"i")])) == 1
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
 
 
 PROGRAM = """
@@ -106,7 +218,31 @@ def test_a_forked_process_is_told_to_make_its_own() -> None:
     answer.close()
 
 
-def test_the_client_imports_neither_torch_nor_the_encoder() -> None:
-    program = "import sys, fleet_client; print([m for m in sys.modules if m in ('torch', 'fleet_encoder', 'av')])"
-    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, timeout=60)
-    assert done.stdout == "[]\n"
+ALONE = """
+import sys
+
+OURS = {"fleet_client", "zmq", "msgspec", "numpy"}
+
+
+class Others:
+    def find_spec(self, name, path=None, target=None):
+        if name.partition(".")[0] not in OURS | sys.stdlib_module_names:
+            raise ModuleNotFoundError(name, name=name)
+
+
+sys.meta_path.insert(0, Others())
+for name in [*sys.modules]:
+    if name.partition(".")[0] not in OURS | sys.stdlib_module_names and name != "__main__":
+        del sys.modules[name]  # what a .pth file imported
+from fleet_client import Client, image
+with Client(sys.argv[1]) as client:
+    print(client.encode([image(b"i")])[0].embedding.shape)
+"""
+
+
+def test_it_needs_nothing_but_pyzmq_msgspec_and_numpy() -> None:
+    with ScriptedEncoder() as encoder:
+        done = subprocess.run(
+            [sys.executable, "-c", ALONE, encoder.endpoint], capture_output=True, text=True, timeout=60
+        )
+    assert (done.stdout, done.stderr) == ("(1, 4)\n", "")
