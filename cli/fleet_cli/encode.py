@@ -1,6 +1,7 @@
 """`encoderfleet encode`: media in, embeddings out, and where the time went."""
 
 import asyncio
+import contextlib
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -18,6 +19,10 @@ from fleet_client.protocol import Modality
 
 HELLO_SECONDS = 4.0
 """An encoder that is there answers in milliseconds."""
+
+
+INTERRUPTED = 130
+"""Exit code that shells give to what Ctrl-C ended."""
 
 
 @dataclass(slots=True)
@@ -83,7 +88,8 @@ def command(
     """Encode images, videos and audio at one or several running encoders.
 
     Files are read here and sent; URLs are fetched by the encoder. Items that fail are shown with the reason, and all
-    the others are still done. Exit code 0: all encoded; 1: at least one failed; 2: wrong usage.
+    the others are still done. Ctrl-C ends it: what is done by then is shown and saved. Exit code 0: all encoded;
+    1: at least one failed; 2: wrong usage; 130: interrupted.
     """
     if fps is not None and frames is not None:
         raise click.UsageError("give --fps or --frames, not both")
@@ -96,15 +102,19 @@ def command(
     addresses = [address for each in endpoints for address in each.split(",") if address.strip()]
     job = _Job(addresses, items, timeout, keep=save is not None)
     started = monotonic()
-    asyncio.run(_encode(job))
+    interrupted = False
+    try:
+        asyncio.run(_encode(job))
+    except KeyboardInterrupt:
+        interrupted = True
     seconds = monotonic() - started
     saved = _save(save, job) if save is not None and job.kept else None
-    rows = [job.rows[index] for index in range(len(items))]
+    rows = [job.rows.get(index) or encode_report.unfinished(source) for index, source in enumerate(items)]
     if output == "json":
         click.echo(encode_report.as_json(rows, seconds, saved, job.welcomes))
     else:
         encode_report.as_table(rows, seconds, saved)
-    sys.exit(int(any(row.failed for row in rows)))
+    sys.exit(INTERRUPTED if interrupted else int(any(row.failed for row in rows)))
 
 
 def _understand(texts: Sequence[str], modality: Modality | None, fps: float | None, frames: int | None) -> list[Source]:
@@ -126,11 +136,14 @@ async def _encode(job: _Job) -> None:
         await client.__aenter__()
     except ValueError as error:
         raise click.BadParameter(str(error), param_hint="--endpoint") from error
+    except OSError as error:  # more endpoints than there may be sockets
+        raise click.ClickException(error.strerror or str(error)) from error
     try:
-        job.welcomes = await client.hello(min(HELLO_SECONDS, job.timeout))
+        try:
+            job.welcomes = await client.hello(min(HELLO_SECONDS, job.timeout))
+        except EncodeError as error:  # nobody there: what goes wrong with one item is in its row
+            raise click.ClickException(str(error)) from error
         await _stream(client, job)
-    except EncodeError as error:  # nobody there: what goes wrong with one item is in its row
-        raise click.ClickException(str(error)) from error
     finally:
         await client.close()
 
@@ -144,7 +157,8 @@ async def _stream(client: AsyncClient, job: _Job) -> None:
         async for index, outcome in client.stream(media, return_errors=True):
             source = job.sources[index]
             if isinstance(outcome, Encoding) and outcome.endpoint not in job.welcomes:
-                job.welcomes |= await client.hello()
+                with contextlib.suppress(EncodeError):  # it is away again: its embedding is no worse for that
+                    job.welcomes |= await client.hello(timeout=0)
             job.rows[index] = encode_report.row(source, outcome)
             if job.keep and isinstance(outcome, Encoding):
                 job.kept[index] = source, outcome

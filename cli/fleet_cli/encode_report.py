@@ -65,6 +65,11 @@ def row(source: Source, outcome: Encoding | EncodeError) -> Row:
     )
 
 
+def unfinished(source: Source) -> Row:
+    """An item that was not done when the command was interrupted."""
+    return Row(source, "CANCELLED", "interrupted before it was done", "", 0)
+
+
 def as_table(rows: list[Row], seconds: float, saved: str | None) -> None:
     """Print a table and a line that sums it up."""
     console = Console(highlight=False)

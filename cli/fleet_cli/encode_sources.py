@@ -1,6 +1,7 @@
 """What `encoderfleet encode` is given: files and URLs, what they are, and how they may be shown. Pure but for names."""
 
 import mimetypes
+import os
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -69,7 +70,7 @@ def understand(text: str, modality: Modality | None, fps: float | None, frames: 
 
 def is_url(text: str) -> bool:
     """Whether the encoder is to fetch it."""
-    return urlsplit(text).scheme.lower() in ("http", "https", "file", "data") and not Path(text).exists()
+    return urlsplit(text).scheme.lower() in ("http", "https", "file", "data") and not os.path.exists(text)
 
 
 def guess(text: str) -> Modality | None:

@@ -65,3 +65,9 @@ def test_the_unknown_names_the_option() -> None:
 )
 def test_names_hold_no_secrets(text: str, name: str) -> None:
     assert shown(text) == name
+
+
+def test_a_data_uri_may_be_longer_than_a_files_name() -> None:
+    text = "data:image/png;base64," + "A" * 100_000
+    source = understand(text, None, None, None)
+    assert (source.modality, source.media.source, len(source.name) < 50) == ("image", text, True)
