@@ -1,5 +1,6 @@
 """Encoders that are full, that go, die, come back, or talk nonsense: nobody's item is lost."""
 
+import contextlib
 import itertools
 import threading
 import time
@@ -168,6 +169,60 @@ def test_one_that_warms_up_is_waited_for() -> None:
         encoder.greeting = welcome()
         thread.join(30)
     assert all_there(found)
+
+
+def test_three_of_ten_that_fail_at_everything_cost_nobody_an_item() -> None:
+    with contextlib.ExitStack() as stack:
+        sick = [stack.enter_context(ScriptedEncoder(always(Status.INTERNAL))) for _ in range(3)]
+        well = [stack.enter_context(ScriptedEncoder()) for _ in range(7)]
+        client = stack.enter_context(Client([each.endpoint for each in (*sick, *well)]))
+        while len(client.hello()) < 10:
+            time.sleep(0.01)
+        encodings = client.encode([image(b"%04d" % number) for number in range(2000)])
+        assert {each.endpoint for each in encodings} <= {each.endpoint for each in well}
+        assert [each.embedding.astype(np.uint8).tobytes() for each in encodings] == [b"%04d" % n for n in range(2000)]
+
+
+def test_an_item_that_kills_its_encoder_takes_nobody_with_it(tmp_path: Path) -> None:
+    address = f"ipc://{tmp_path}/encoder"
+    stop, poisoned = threading.Event(), threading.Event()
+
+    def script(request: Encode, frames: list[bytes]) -> Sequence[Message]:
+        if frames[0] == b"poison":
+            poisoned.set()
+        return [] if poisoned.is_set() else echo(request, frames)
+
+    def supervise() -> None:
+        while not stop.is_set():
+            poisoned.clear()
+            with ScriptedEncoder(script, endpoint=address):
+                while not poisoned.wait(0.01) and not stop.is_set():
+                    pass
+
+    supervisor = threading.Thread(target=supervise)
+    supervisor.start()
+    try:
+        with Client(address) as client:
+            outcomes = client.encode([image(b"poison"), *ITEMS], return_errors=True)
+    finally:
+        stop.set()
+        supervisor.join()
+    assert isinstance(outcomes[0], Lost)
+    assert all_there([each for each in outcomes if isinstance(each, Encoding)])
+
+
+def test_items_go_to_all_that_are_there_from_the_first_call_on() -> None:
+    with contextlib.ExitStack() as stack:
+        encoders = [stack.enter_context(ScriptedEncoder(nothing)) for _ in range(2)]
+        client = stack.enter_context(Client([each.endpoint for each in encoders]))
+        client.hello()
+        thread = threading.Thread(target=lambda: client.encode(ITEMS[:7], return_errors=True))
+        thread.start()
+        for each in encoders:
+            each.wait_for(Encode, 3)
+        client.close()
+        thread.join(30)
+        assert sorted(len(each.encodes()) for each in encoders) == [3, 4]
 
 
 class TestNobodyThere:
