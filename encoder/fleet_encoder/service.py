@@ -14,7 +14,7 @@ from fleet_encoder.admission import Admission
 from fleet_encoder.cache import EmbeddingCache
 from fleet_encoder.config import Config, CpuUse
 from fleet_encoder.drain import Lifecycle
-from fleet_encoder.families.base import Family, Features
+from fleet_encoder.families.base import Family
 from fleet_encoder.housekeeping import Housekeeping
 from fleet_encoder.metrics import Metrics
 from fleet_encoder.pipeline import Pipeline
@@ -34,6 +34,9 @@ log = structlog.get_logger()
 
 FRAME_SLACK_BYTES = 1 << 20
 """A frame a little over the media limit is still read: its sender gets TOO_LARGE, not a closed connection."""
+
+MAX_VIDEOS_AT_ONCE = 8
+"""In progress: each has up to 16 open decoders, and what more of them would hold is memory, not CPUs."""
 
 DECODED_MEMORY_BYTES = 4 << 30
 """Decoded media in memory at one moment: a minute of 720p video at 2 frames/s is 0.3 GB."""
@@ -88,14 +91,14 @@ class Service:
             ),
             max_pending_bytes=config.max_pending_bytes,
         )
-        self.pipeline = self._pipeline(use)
+        self.pipeline = self._pipeline()
         self.wire = NativeWire(
             config.bind, self.pipeline, self.welcome, config.media.max_bytes + FRAME_SLACK_BYTES, self.metrics
         )
         self.http = HttpFacade(config.http, self.lifecycle, self.metrics)
         self.housekeeping = Housekeeping(self, use)
 
-    def _pipeline(self, use: CpuUse) -> Pipeline:
+    def _pipeline(self) -> Pipeline:
         config, workers = self.config, self._preprocessing
         memory = DecodedMemory(DECODED_MEMORY_BYTES)
         on_gpu = self.runner.device.type != "cpu"
@@ -110,7 +113,7 @@ class Service:
             self.family,
             self._decoding,
             memory,
-            decoders=use.decoders,
+            decoders=config.video_decode_threads,
             ffmpeg_threads=config.ffmpeg_threads,
             on_gpu=on_gpu,
         )
@@ -122,11 +125,11 @@ class Service:
             ),
             decode={
                 "image": (DecodeImage(workers, memory), config.preprocess_workers),
-                "video": (video, max(2, self.slots.capacity)),
+                "video": (video, max(2, min(self.slots.capacity, MAX_VIDEOS_AT_ONCE))),
                 "audio": (DecodeAudio(workers, memory, self.family.audio_rate), config.preprocess_workers),
             },
             preprocess=dict.fromkeys(("image", "video", "audio"), (preprocess, config.preprocess_workers)),
-            forward=Forward(self._encode, self.metrics),
+            forward=Forward(self.runner.passes, self._forwarding, config.forward_threads, self.metrics),
             max_patches=config.batch_max_patches,
             max_wait=config.batch_max_wait,
             admission=self.admission,
@@ -134,14 +137,6 @@ class Service:
             lifecycle=self.lifecycle,
             metrics=self.metrics,
         )
-
-    async def _encode(self, batch: list[Features]) -> list[torch.Tensor]:
-        return await self._forwarding.run("forward", self.config.forward_threads, self._encode_in_thread, batch)
-
-    def _encode_in_thread(self, batch: list[Features]) -> list[torch.Tensor]:
-        """Rows that own their storage: a view would keep its whole batch in the cache."""
-        rows = self.runner.encode(batch)
-        return rows if len(rows) == 1 else [each.clone() for each in rows]
 
     def welcome(self) -> protocol.Welcome:
         """What this encoder is and takes."""

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from decoding.films import FILMS, PICTURE, REWRITTEN
+from fleet_encoder.media import chunks
 from fleet_encoder.slots import CpuSlots
 from fleet_encoder.workers import CpuWorkers
 
@@ -51,3 +52,9 @@ def workers() -> Iterator[CpuWorkers]:
     pool = CpuWorkers("decode", 8, CpuSlots(4))
     yield pool
     pool.close()
+
+
+@pytest.fixture
+def every_decoder(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As many decoders as are asked for: these clips are so short that one would do them alone."""
+    monkeypatch.setattr(chunks, "COST_WORTH_A_DECODER", 1)

@@ -83,7 +83,7 @@ def test_a_file_that_does_not_begin_with_a_keyframe() -> None:
 
 def test_nothing_wanted() -> None:
     assert chunks(spans([], [0, 10]), 4) == []
-    assert decoder_count(0, 16, [], [0]) == 1
+    assert decoder_count(0, 16, []) == 1
 
 
 HOUR = range(0, 108_000, 15), range(0, 108_000, 250)
@@ -93,19 +93,23 @@ HOUR = range(0, 108_000, 15), range(0, 108_000, 250)
     ("setting", "cpus", "expected"), [(0, 1, 1), (0, 4, 4), (0, 64, MAX_DECODERS), (1, 64, 1), (3, 2, 3), (40, 2, 40)]
 )
 def test_automatic_stays_within_the_cpus_and_a_number_given_is_kept(setting: int, cpus: int, expected: int) -> None:
-    assert decoder_count(setting, cpus, *HOUR) == expected
+    assert decoder_count(setting, cpus, spans(*HOUR)) == expected
 
 
 @given(FRAMES, st.integers(0, 64), st.integers(1, 512))
 def test_never_more_decoders_than_parts(video: tuple[list[int], list[int]], setting: int, cpus: int) -> None:
-    count = decoder_count(setting, cpus, *video)
-    assert 1 <= count <= max(1, len(spans(*video)))
+    parts = spans(*video)
+    count = decoder_count(setting, cpus, parts)
+    assert 1 <= count <= max(1, len(parts))
     if setting:
         assert count <= setting
     else:
         assert count <= min(cpus, MAX_DECODERS)
 
 
-def test_short_work_gets_one_decoder() -> None:
-    assert decoder_count(0, 16, range(0, 50, 5), range(0, 50, 10)) == 1
-    assert decoder_count(0, 16, range(0, 1500, 12), range(0, 1500, 100)) > 8
+@pytest.mark.parametrize("setting", [0, 16])
+def test_short_work_gets_few_decoders(setting: int) -> None:
+    """Also where an operator computed the number: it is a cap."""
+    assert decoder_count(setting, 16, spans(range(0, 50, 5), range(0, 50, 10))) == 1
+    assert decoder_count(setting, 16, spans(range(0, 250, 12), range(0, 250, 10))) <= 4
+    assert decoder_count(setting, 16, spans(range(0, 1500, 12), range(0, 1500, 100))) > 8

@@ -15,6 +15,8 @@ from fleet_encoder.media import video
 from fleet_encoder.media.video import decode_video, probe_video
 from fleet_encoder.workers import CpuWorkers
 
+pytestmark = pytest.mark.usefixtures("every_decoder")
+
 Film = Callable[[str], Path]
 BACKENDS = {backend.name: backend for backend in video.BACKENDS}
 

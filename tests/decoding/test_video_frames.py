@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -13,9 +14,11 @@ from decoding.films import ALL, TRANSFORMERS_CANNOT
 from fleet_encoder.families.base import Video
 from fleet_encoder.media import video
 from fleet_encoder.media.chunks import Span
-from fleet_encoder.media.frame_index import ScannedVideo
+from fleet_encoder.media.frame_index import ScannedVideo, Work
 from fleet_encoder.media.video import PYAV, Backend, decode_video, probe_video
 from fleet_encoder.workers import CpuWorkers
+
+pytestmark = pytest.mark.usefixtures("every_decoder")
 
 Film = Callable[[str], Path]
 BACKENDS = {backend.name: backend for backend in video.BACKENDS}
@@ -84,6 +87,32 @@ def test_the_number_of_decoders_changes_no_frame(name: str, step: int, film: Fil
         many = decode(film(name), indices, workers, decoders=decoders)
         assert torch.equal(many.frames, one.frames)
         assert (many.indices, many.pts) == (one.indices, one.pts) == (indices, one.pts)
+
+
+def test_a_short_clip_opens_few_decoders_and_only_as_many_as_may_run(
+    film: Film, workers: CpuWorkers, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data, opened = film("h264_intra.mp4").read_bytes(), 0
+
+    def counted(*arguments: Any) -> Work:
+        nonlocal opened
+        opened += 1
+        yield from PYAV.decode(*arguments)
+
+    def decoders(asked: int) -> int:
+        nonlocal opened
+        opened = 0
+        library = Backend("counted", PYAV.scan, counted)
+        info = probe_video(data)
+        decoding = decode_video(
+            data, info, range(75), workers=workers, decoders=asked, ffmpeg_threads=2, pin=False, libraries=(library,)
+        )
+        asyncio.run(decoding)
+        return opened
+
+    assert (decoders(0), decoders(5)) == (2, 5)
+    monkeypatch.undo()
+    assert (decoders(0), decoders(5)) == (1, 1)
 
 
 @pytest.mark.parametrize("name", ["bigbuckbunny.mp4", "bikes.mp4", "carphone_pristine.mp4"])

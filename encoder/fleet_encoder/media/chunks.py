@@ -41,27 +41,23 @@ class Span:
 
 def spans(indices: Sequence[int], keyframes: Sequence[int]) -> list[Span]:
     """One span for each keyframe that a wanted frame depends on; `keyframes` ascending, `indices` in any order."""
-    starts = sorted({0, *keyframes})
     grouped: dict[int, list[int]] = {}
     for number in sorted(set(indices)):
-        grouped.setdefault(starts[bisect_right(starts, number) - 1], []).append(number)
+        before = bisect_right(keyframes, number)
+        grouped.setdefault(keyframes[before - 1] if before else 0, []).append(number)
     return [Span(start, tuple(frames)) for start, frames in grouped.items()]
 
 
-def decoder_count(setting: int, cpus: int, indices: Sequence[int], keyframes: Sequence[int]) -> int:
-    """How many decoders to open for a video.
+def decoder_count(setting: int, cpus: int, parts: Sequence[Span]) -> int:
+    """How many decoders to open for a video. More than the work is worth would only be opened and seek.
 
     Args:
-        setting: `video_decode_num_threads`: 0 is automatic, any other number is an upper bound.
+        setting: `video_decode_num_threads`: 0 is automatic, any other number is an upper bound, also above the CPUs.
         cpus: Decoders that may run at one moment.
-        indices: Wanted frames.
-        keyframes: Of the video, ascending.
+        parts: From `spans`.
     """
-    parts = spans(indices, keyframes)
-    if setting > 0:
-        return max(1, min(setting, len(parts)))
     worthwhile = sum(part.cost for part in parts) // COST_WORTH_A_DECODER
-    return max(1, min(MAX_DECODERS, cpus, len(parts), worthwhile))
+    return max(1, min(setting or min(MAX_DECODERS, cpus), len(parts), worthwhile))
 
 
 def chunks(parts: Sequence[Span], count: int) -> list[list[Span]]:

@@ -94,7 +94,7 @@ async def decode_video(
         info: From `probe_video`.
         indices: Frame numbers, in any order, also repeated.
         workers: Where to decode, in steps that hold `ffmpeg_threads` CPU slots each.
-        decoders: How many work side by side; 0 is automatic.
+        decoders: At most so many work side by side; 0 is automatic.
         ffmpeg_threads: Of each decoder, at least 1.
         pin: Put the frames into page-locked memory.
         fit: Shrink each frame as soon as it is decoded; None keeps them in full size.
@@ -111,8 +111,7 @@ async def decode_video(
     if outside := [number for number in indices if not 0 <= number < info.frames]:
         raise ValueError(f"frame {outside[0]} of a video of {info.frames} frames")
     at_once = max(1, workers.slots.capacity // ffmpeg_threads)
-    count = decoder_count(decoders, at_once, indices, info.index.keyframes)
-    parts = chunks(spans(indices, info.index.keyframes), count)
+    parts = await workers.run(flow, 1, _plan, indices, info.index, decoders, at_once)
     height, width = (fit.height, fit.width) if fit else (info.height, info.width)
     frames = await workers.run(flow, 1, _allocate, (len(indices), height, width, 3), pin)
     put = _writer(frames, indices, info, fit)
@@ -127,6 +126,12 @@ async def decode_video(
         pts = info.index.pts[np.asarray(indices, np.int64)].tolist()
         return Video(frames=frames, indices=list(indices), pts=pts, info=info, decoder=backend.name)
     raise Invalid(f"{refusals[-1]}: send the whole file, or re-encode it") from refusals[-1]
+
+
+def _plan(indices: Sequence[int], index: FrameIndex, decoders: int, at_once: int) -> list[list[Span]]:
+    """What each decoder decodes. In a worker: it takes milliseconds where many frames are wanted."""
+    wanted = spans(indices, index.keyframes)
+    return chunks(wanted, decoder_count(decoders, at_once, wanted))
 
 
 def _allocate(shape: tuple[int, ...], pin: bool) -> torch.Tensor:
