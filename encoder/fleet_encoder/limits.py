@@ -4,6 +4,19 @@ from dataclasses import dataclass
 
 from fleet_encoder.errors import TooLarge
 
+MAX_PACKETS = 4_000_000
+"""Of one video or sound: 37 hours at 30 frames/s. Each takes memory in the index, however few bytes it has."""
+
+
+def check_packets(count: int) -> None:
+    """Refuse a stream of `count` packets that is over what is indexed.
+
+    Raises:
+        TooLarge: It is.
+    """
+    if count > MAX_PACKETS:
+        raise TooLarge(f"more than {MAX_PACKETS} packets in one stream: cut it into parts, or re-encode it")
+
 
 @dataclass(frozen=True, slots=True)
 class MediaLimits:

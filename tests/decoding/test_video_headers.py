@@ -6,16 +6,18 @@ import resource
 from collections.abc import Callable
 from pathlib import Path
 
+import av
 import numpy as np
 import pytest
 from transformers.video_utils import VideoMetadata, read_video_torchcodec
 
 from decoding.films import ALL, TRANSFORMERS_CANNOT
-from fleet_encoder.errors import Invalid
+from fleet_encoder import limits
+from fleet_encoder.errors import Invalid, TooLarge
 from fleet_encoder.families.base import VideoInfo
-from fleet_encoder.media import video_pyav
+from fleet_encoder.media import video, video_pyav
 from fleet_encoder.media.frame_index import ScannedVideo
-from fleet_encoder.media.video import decode_video, probe_video
+from fleet_encoder.media.video import PYAV, decode_video, probe_video
 from fleet_encoder.workers import CpuWorkers
 
 Film = Callable[[str], Path]
@@ -131,3 +133,35 @@ def test_a_header_takes_little_memory(clips: Path) -> None:
     for _ in range(5):
         probe_video(data)
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 30_000
+
+
+def test_the_size_is_checked_before_a_frame_is_decoded(film: Film, monkeypatch: pytest.MonkeyPatch) -> None:
+    data, decoded = film("h264_sideways.mp4").read_bytes(), []
+
+    def turns(frame: "av.VideoFrame") -> int:
+        decoded.append(frame.width)
+        return 1
+
+    monkeypatch.setattr(video_pyav, "quarter_turns", turns)
+    check = limits.MediaLimits(max_pixels=192 * 108 - 1).check_pixels
+    for backends in (video.BACKENDS, (PYAV,)):
+        monkeypatch.setattr(video, "BACKENDS", backends)
+        with pytest.raises(TooLarge, match=r"spec\.media\.maxPixels"):
+            probe_video(data, check)
+    assert decoded == []
+    assert probe_video(data, limits.MediaLimits(max_pixels=192 * 108).check_pixels).height == 192
+    assert decoded == [192]
+
+
+@pytest.mark.parametrize("backend", video.BACKENDS, ids=lambda backend: backend.name)
+@pytest.mark.parametrize("name", ["h264.mp4", "h264.ts", "vp9.webm"])
+def test_an_index_that_would_fill_the_memory_is_refused(
+    name: str, backend: video.Backend, film: Film, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data = film(name).read_bytes()
+    monkeypatch.setattr(video, "BACKENDS", (backend,))
+    monkeypatch.setattr(limits, "MAX_PACKETS", 75)
+    assert probe_video(data).frames == 75
+    monkeypatch.setattr(limits, "MAX_PACKETS", 74)
+    with pytest.raises(TooLarge, match="more than 74 packets.*cut it into parts"):
+        probe_video(data)

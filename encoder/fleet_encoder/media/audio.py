@@ -15,7 +15,7 @@ from fleet_encoder.errors import Invalid
 from fleet_encoder.families.base import Audio, AudioInfo
 from fleet_encoder.media.buffers import Data, as_tensor
 from fleet_encoder.media.containers import check_whole
-from fleet_encoder.media.pyav_file import open_file
+from fleet_encoder.media.pyav_file import open_file, packets_to_index
 
 try:
     from torchcodec.decoders import AudioDecoder
@@ -31,6 +31,7 @@ def probe_audio(data: Data) -> AudioInfo:
 
     Raises:
         Invalid: Not audio, or no sound in it, or damaged, or cut off.
+        TooLarge: Too many packets.
     """
     check_whole(data)
     try:
@@ -87,7 +88,7 @@ def _duration(container: Any, stream: Any) -> float:
         return float(stream.duration * stream.time_base)
     if container.duration:
         return float(container.duration / av.time_base)
-    timed = (packet for packet in container.demux(stream) if packet.pts is not None)
+    timed = (packet for packet in packets_to_index(container.demux(stream)) if packet.pts is not None)
     end = max((packet.pts + (packet.duration or 0) for packet in timed), default=0)
     return float((end - (stream.start_time or 0)) * stream.time_base)
 

@@ -15,11 +15,17 @@ Work = Generator[None, None, None]
 """Decoding, which yields wherever it may be interrupted."""
 Put = Callable[[int, Pixels], None]
 """Takes a frame's number and its pixels, uint8 [h, w, 3], turned upright."""
+Check = Callable[[int, int], None]
+"""Takes width and height from the header, and raises where they are too large: before any frame is decoded."""
 Seconds = np.ndarray[Any, np.dtype[np.float64]]
 
 
 class RefusedError(Exception):
     """A decoding library does not take this file; another one may. The text is fit for whoever sent it."""
+
+
+def any_size(width: int, height: int) -> None:
+    """The `Check` that passes everything."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)

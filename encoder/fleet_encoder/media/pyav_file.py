@@ -1,9 +1,11 @@
 """Opening a media file with PyAV."""
 
+from collections.abc import Iterator
 from typing import Any
 
 import av
 
+from fleet_encoder.limits import check_packets
 from fleet_encoder.media.buffers import Data, as_file
 
 _OPTIONS = {"protocol_whitelist": ""}
@@ -18,3 +20,14 @@ def open_file(data: Data) -> Any:
         ValueError: Likewise.
     """
     return av.open(as_file(data), options=_OPTIONS, metadata_errors="ignore")  # titles in odd encodings are no matter
+
+
+def packets_to_index(packets: Iterator[Any]) -> Iterator[Any]:
+    """The same packets, as long as they are not too many.
+
+    Raises:
+        TooLarge: They are.
+    """
+    for count, packet in enumerate(packets):  # the last one is empty
+        check_packets(count)
+        yield packet

@@ -18,7 +18,7 @@ from fleet_encoder.media import video_pyav
 from fleet_encoder.media.buffers import Data
 from fleet_encoder.media.chunks import Span, chunks, decoder_count, spans
 from fleet_encoder.media.containers import check_whole
-from fleet_encoder.media.frame_index import FrameIndex, Pixels, Put, RefusedError, ScannedVideo, Work
+from fleet_encoder.media.frame_index import Check, FrameIndex, Pixels, Put, RefusedError, ScannedVideo, Work, any_size
 from fleet_encoder.media.references import DISPOSABLE_CODECS
 from fleet_encoder.media.steps import Steps
 from fleet_encoder.workers import CpuWorkers
@@ -29,7 +29,7 @@ class Backend:
     """A library that decodes video. `scan` reads the header, `decode` is the work of one decoder."""
 
     name: str
-    scan: Callable[[Data], ScannedVideo]
+    scan: Callable[[Data, Check], ScannedVideo]
     decode: Callable[[Data, FrameIndex, Sequence[Span], int, Put], Work]
 
 
@@ -56,19 +56,24 @@ def backends(codec: str, parts: Sequence[Sequence[Span]]) -> tuple[Backend, ...]
     return BACKENDS
 
 
-def probe_video(data: Data) -> VideoInfo:
-    """Frames, rate, duration and size, from header and packets; nothing is decoded.
+def probe_video(data: Data, check: Check = any_size) -> VideoInfo:
+    """Frames, rate, duration and size, from header and packets; PyAV also decodes the first frame.
 
     Frames, rate and duration are those that transformers' loader sees, so that sampling gives the same frames.
 
+    Args:
+        data: The file.
+        check: Told the header's width and height before anything is decoded; what it raises is raised.
+
     Raises:
         Invalid: Not a video, or damaged, or cut off.
+        TooLarge: Too many packets.
     """
     check_whole(data)
     refusals: list[RefusedError] = []
     for backend in BACKENDS:
         try:
-            return backend.scan(data)
+            return backend.scan(data, check)
         except RefusedError as refusal:
             refusals.append(refusal)
     raise Invalid(str(refusals[-1])) from refusals[-1]

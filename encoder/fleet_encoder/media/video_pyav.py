@@ -8,8 +8,17 @@ import numpy as np
 
 from fleet_encoder.media.buffers import Data
 from fleet_encoder.media.chunks import Span
-from fleet_encoder.media.frame_index import FrameIndex, Put, RefusedError, ScannedVideo, Work, scanned_video
-from fleet_encoder.media.pyav_file import open_file
+from fleet_encoder.media.frame_index import (
+    Check,
+    FrameIndex,
+    Put,
+    RefusedError,
+    ScannedVideo,
+    Work,
+    any_size,
+    scanned_video,
+)
+from fleet_encoder.media.pyav_file import open_file, packets_to_index
 from fleet_encoder.media.pyav_rgb import RgbConverter, quarter_turns
 from fleet_encoder.media.references import disposable_test
 
@@ -20,22 +29,27 @@ NO_TIME = -(1 << 63)
 """As FFmpeg marks a packet or frame without any."""
 
 
-def scan(data: Data) -> ScannedVideo:
+def scan(data: Data, check: Check = any_size) -> ScannedVideo:
     """Read header and packets; decode one frame, as only a frame tells its rotation.
 
     Raises:
         RefusedError: Not for FFmpeg, whatever it is.
         Invalid: It holds nothing to decode.
+        TooLarge: Too many packets, or what `check` raises.
     """
     reader = _Reader(data, threads=1)
     try:
         stream, base = reader.stream, reader.stream.time_base
         width, height, codec = stream.width, stream.height, stream.codec.canonical_name
+        check(width, height)
         header_fps = float(stream.base_rate) if stream.base_rate else None
-        packets = sorted(
-            (_ticks(packet), packet.duration or 0, packet.is_keyframe)
-            for packet in reader.packets()
-            if packet.size and not packet.is_discard
+        packets = np.fromiter(
+            (
+                (_ticks(packet), packet.duration or 0, packet.is_keyframe)
+                for packet in packets_to_index(reader.packets())
+                if packet.size and not packet.is_discard
+            ),
+            np.dtype((np.int64, 3)),
         )
         reader.rewind()
         if reader.first_frame_turns() % 2:
@@ -44,7 +58,7 @@ def scan(data: Data) -> ScannedVideo:
         raise RefusedError("the video is damaged") from error
     finally:
         reader.close()
-    starts, durations, keys = np.array(packets or np.empty((0, 3)), np.int64).T
+    starts, durations, keys = packets[np.lexsort(packets.T[::-1])].T
     return scanned_video(
         FrameIndex(pts=starts * base.numerator / base.denominator, keyframes=tuple(np.flatnonzero(keys).tolist())),
         end=float((starts + durations).max(initial=0) * base.numerator / base.denominator),

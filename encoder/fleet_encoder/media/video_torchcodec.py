@@ -6,27 +6,42 @@ from time import monotonic
 import torch
 from torchcodec.decoders import Demuxer, VideoDecoder
 
+from fleet_encoder.limits import check_packets
 from fleet_encoder.media.buffers import Data, as_tensor
 from fleet_encoder.media.chunks import Span
-from fleet_encoder.media.frame_index import FrameIndex, Put, RefusedError, ScannedVideo, Work, scanned_video
+from fleet_encoder.media.frame_index import (
+    Check,
+    FrameIndex,
+    Put,
+    RefusedError,
+    ScannedVideo,
+    Work,
+    any_size,
+    scanned_video,
+)
 
 NAME = "torchcodec"
 CALL_SECONDS = 0.03
 """To aim at for one call into the decoder, which nothing can interrupt."""
 
 
-def scan(data: Data) -> ScannedVideo:
+def scan(data: Data, check: Check = any_size) -> ScannedVideo:
     """Read header and packets, decode nothing: 2.5 ms a minute of video.
 
     Raises:
         RefusedError: Not for torchcodec, whatever it is.
         Invalid: It holds nothing to decode.
+        TooLarge: Too many packets, or what `check` raises.
     """
     try:
         stream = Demuxer(as_tensor(data), streams="video").streams[0]
-        packets, header = stream.scan(), stream.metadata
+        header = stream.metadata
+        check(header.width or 0, header.height or 0)
+        check_packets(header.num_frames_from_header or 0)
+        packets = stream.scan()
     except (RuntimeError, ValueError) as error:
         raise RefusedError("not a video in a format that is read here, or its header is damaged") from error
+    check_packets(len(packets))
     index = FrameIndex(pts=packets.pts_seconds.numpy(), keyframes=tuple(packets.key_frame_indices.tolist()))
     return scanned_video(
         index,

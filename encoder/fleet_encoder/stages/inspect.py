@@ -66,7 +66,7 @@ class Inspect:
             audio = probe_audio(data)
             self._limits.check_seconds(audio.duration)
             return key, audio, [], self._family.patches(audio)
-        video = probe_video(data)
+        video = probe_video(data, self._limits.check_pixels)
         self._limits.check_pixels(video.width, video.height)
         self._limits.check_seconds(video.duration)
         indices = self._family.sample(video, sampling)
