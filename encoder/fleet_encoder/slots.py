@@ -45,7 +45,8 @@ class _Waiter:
 
     @property
     def may_start(self) -> bool:
-        return self.cap is None or not self.cap.full
+        """Not where it was cancelled a moment ago, and its own coroutine has not run yet."""
+        return not self.granted.done() and (self.cap is None or not self.cap.full)
 
 
 @dataclass(slots=True)
@@ -63,6 +64,11 @@ class _Flow:
     @property
     def active(self) -> bool:
         return bool(self.waiters or self.charges)
+
+    @property
+    def next(self) -> _Waiter | None:
+        """The oldest waiter whose pool has a free thread: a full pool does not hold up the flow's work in another."""
+        return next((waiter for waiter in self.waiters if waiter.may_start), None)
 
 
 class CpuSlots:
@@ -137,16 +143,14 @@ class CpuSlots:
     def _grant(self) -> None:
         """Let in the flow that has had least, until it does not fit: no overtaking, or a wide one would starve."""
         while True:
-            for flow in self._flows.values():
-                while flow.waiters and flow.waiters[0].granted.done():
-                    flow.waiters.popleft()  # cancelled a moment ago; its own coroutine has not run yet
-            ready = [flow for flow in self._flows.values() if flow.waiters and flow.waiters[0].may_start]
+            ready = [(flow, waiter) for flow in self._flows.values() if (waiter := flow.next) is not None]
             if not ready:
                 return
-            flow = min(ready, key=lambda each: (each.virtual_time, len(each.charges)))
-            if self.held + flow.waiters[0].weight > self.capacity:
+            flow, waiter = min(ready, key=lambda each: (each[0].virtual_time, len(each[0].charges)))
+            if self.held + waiter.weight > self.capacity:
                 return
-            self._start(flow, flow.waiters.popleft())
+            flow.waiters.remove(waiter)
+            self._start(flow, waiter)
 
     def _start(self, flow: _Flow, waiter: _Waiter) -> None:
         self._virtual_time = max(self._virtual_time, flow.virtual_time)

@@ -167,6 +167,17 @@ async def test_a_caller_that_waits_for_a_thread_holds_no_slot() -> None:
     assert cap.running == 1
 
 
+async def test_a_full_pool_does_not_hold_up_the_same_flow_in_another_pool() -> None:
+    slots, small, large = CpuSlots(4), Cap(1), Cap(4)
+    await slots.acquire("video", 1, small)
+    behind = asyncio.create_task(slots.acquire("video", 1, small))
+    await asyncio.sleep(0)
+    assert await asyncio.wait_for(slots.acquire("video", 1, large), 5) == 1
+    assert not behind.done()
+    slots.release("video", 1, 0.01, small)
+    assert await asyncio.wait_for(behind, 5) == 1
+
+
 async def test_cancelled_while_it_waits_and_granted_to_others_in_the_same_moment() -> None:
     """The waiter is gone before its own coroutine hears of the cancellation."""
     slots = CpuSlots(1)
@@ -258,5 +269,45 @@ def test_held_never_exceeds_the_capacity_and_all_is_given_back(
         for result in await asyncio.wait_for(asyncio.gather(*tasks, return_exceptions=True), 10):
             assert result is None or isinstance(result, asyncio.CancelledError)
         assert (slots.held, slots.waiting, cap.running) == (0, 0, 0)
+
+    asyncio.run(scenario())
+
+
+@settings(max_examples=150, deadline=None)
+@given(
+    capacity=st.integers(1, 6),
+    limits=st.lists(st.integers(1, 3), min_size=1, max_size=3),
+    jobs=st.lists(st.tuples(st.sampled_from(["image", "video"]), st.integers(0, 2), st.integers(0, 4)), max_size=30),
+)
+def test_nobody_waits_while_there_is_a_slot_and_a_thread_and_pools_keep_their_order(
+    capacity: int, limits: list[int], jobs: list[tuple[str, int, int]]
+) -> None:
+    """All of weight 1: whoever waits, waits for the CPUs or for the threads of its own pool."""
+
+    async def scenario() -> None:
+        slots, caps = CpuSlots(capacity), [Cap(limit) for limit in limits]
+        waiting: list[tuple[str, int, int]] = []  # flow, pool, number
+
+        async def caller(number: int, flow: str, pool: int, turns: int) -> None:
+            waiting.append((flow, pool, number))
+            await slots.acquire(flow, 1, caps[pool])
+            assert number == min(other for *queue, other in waiting if queue == [flow, pool])
+            waiting.remove((flow, pool, number))
+            for _ in range(turns):
+                await asyncio.sleep(0)
+            slots.release(flow, 1, turns / 100, caps[pool])
+
+        tasks = [
+            asyncio.create_task(caller(number, flow, pool % len(limits), turns))
+            for number, (flow, pool, turns) in enumerate(jobs)
+        ]
+        for _ in range(12):
+            await asyncio.sleep(0)
+            if slots.held < capacity and slots.waiting:
+                granted = len(waiting) - slots.waiting  # not resumed yet
+                stuck = sum(caps[pool].full for _, pool, _ in waiting)
+                assert stuck + granted >= len(waiting)
+        await asyncio.wait_for(asyncio.gather(*tasks), 10)
+        assert (slots.held, slots.waiting) == (0, 0)
 
     asyncio.run(scenario())
