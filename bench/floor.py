@@ -23,6 +23,7 @@ from bench.machine import cpu_times
 from bench.media import uniquely
 from fleet_encoder.families import family_for
 from fleet_encoder.families.base import Image, ImageInfo
+from fleet_encoder.families.passes import run_all
 
 BATCH = 16
 
@@ -48,7 +49,7 @@ def measure(model: Path, photos: list[Path], rounds: int) -> dict[str, float]:
             started = perf_counter()
             list(pool.map(simplejpeg.decode_jpeg, files))
             decoded = perf_counter()
-            family.encode(tower, features)
+            run_all(family.encode(tower, features))
             encoded = perf_counter()
             for each in prepared:
                 reference.forward("image", each)

@@ -19,6 +19,7 @@ from transformers.image_utils import load_image
 
 from fleet_encoder.families import family_for
 from fleet_encoder.families.base import Audio, AudioInfo, Family, Features, Image, ImageInfo, Media, Video, VideoInfo
+from fleet_encoder.families.passes import run_all
 
 CPU = torch.device("cpu")
 TOLERANCE = 1e-5
@@ -50,7 +51,7 @@ def prepared(directory: Path, media: Media) -> Features:
 @torch.inference_mode()
 def encoded(directory: Path, *items: Features) -> list[torch.Tensor]:
     family, tower = loaded(directory)
-    return family.encode(tower, list(items))
+    return run_all(family.encode(tower, list(items)))
 
 
 def picture(path: Path) -> Image:

@@ -38,7 +38,7 @@ def test_passes_cut_between_grid_steps(qwen2_5_vl, mixed, limit, monkeypatch) ->
     items, alone = mixed
     forwards = []
     original = qwen_vision.QwenVision._forward
-    monkeypatch.setattr(qwen_vision, "PASS_PATCHES", limit)
+    monkeypatch.setattr(qwen_vision, "CPU_PASS_PATCHES", limit)
     monkeypatch.setattr(
         qwen_vision.QwenVision, "_forward", lambda *args: forwards.append(len(args[3])) or original(*args)
     )
@@ -53,7 +53,7 @@ def test_clips_of_all_lengths_together(qwen2_audio, speech, monkeypatch) -> None
     items = [prepared(qwen2_audio, sound(samples)) for samples in (words[0], long, words[1][:700], long[:300_000])]
     alone = [encoded(qwen2_audio, item)[0] for item in items]
     for limit in (32, 2, 1):
-        monkeypatch.setattr(audio_family, "PASS_WINDOWS", limit)
+        monkeypatch.setattr(audio_family, "CPU_PASS_WINDOWS", limit)
         for tokens, expected in zip(encoded(qwen2_audio, *items), alone, strict=True):
             assert relative(tokens, expected) <= TOLERANCE
 

@@ -4,7 +4,7 @@
 `families/__init__.py`. The pipeline knows families only by this interface.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Generator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar, Protocol
@@ -126,6 +126,10 @@ class Fit:
     resize: Callable[[torch.Tensor, int, int], torch.Tensor]
 
 
+Passes = Generator[None, None, list[torch.Tensor]]
+"""A batch on its way through a tower: yields between forward passes, returns the embeddings."""
+
+
 class Family(Protocol):
     """One model family over one model directory. Methods are called from worker threads, several at a time.
 
@@ -193,8 +197,10 @@ class Family(Protocol):
         """
         ...
 
-    def encode(self, tower: torch.nn.Module, batch: list[Features]) -> list[torch.Tensor]:
-        """One forward pass over items of several requests.
+    def encode(self, tower: torch.nn.Module, batch: list[Features]) -> Passes:
+        """Items of several requests, in forward passes of bounded size; a generator that yields between any two.
+
+        Whoever drives it lets others compute in between, or gives the batch up.
 
         Returns:
             One `[tokens, dim]` tensor an item, on the tower's device, in its dtype.

@@ -4,8 +4,11 @@ An hour of video is a single item of a million patches. Towers that attend withi
 audio) only may compute it a part at a time, with the same result.
 """
 
-from collections.abc import Sequence
+from collections.abc import Generator, Sequence
 from dataclasses import dataclass
+from typing import TypeVar
+
+_R = TypeVar("_R")
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,3 +35,13 @@ def passes(units: Sequence[tuple[int, int]], limit: int) -> list[list[Piece]]:
             start += take
             room -= take * cost
     return result
+
+
+def run_all(steps: Generator[None, None, _R]) -> _R:
+    """Run a generator to its end, for callers that need no break; what it returns."""
+    while True:
+        try:
+            next(steps)
+        except StopIteration as end:
+            result: _R = end.value
+            return result

@@ -13,13 +13,16 @@ from fleet_client.protocol import Meta, Modality, Sampling
 from fleet_encoder.errors import Incompatible, Invalid
 from fleet_encoder.families import model_files, small
 from fleet_encoder.families.audio_windows import Window, windows
-from fleet_encoder.families.base import Audio, AudioInfo, Features, Media, MediaInfo, VideoInfo
+from fleet_encoder.families.base import Audio, AudioInfo, Features, Media, MediaInfo, Passes, VideoInfo
 from fleet_encoder.families.passes import passes
 from fleet_encoder.families.qwen2_audio_tower import AudioTower
 from fleet_encoder.runner import attention, weights
 
 PASS_WINDOWS = 32
 """Windows in one forward pass at most: what lies over it is computed in parts."""
+
+CPU_PASS_WINDOWS = 4
+"""The same where a CPU computes: a pass holds its CPUs until it ends."""
 
 CONTEXT = 2
 """Mel frames behind a window's last one that its last position sees through the convolutions."""
@@ -130,11 +133,15 @@ class Qwen2Audio:
         config.audio_config._attn_implementation = attention.choose(device, dtype)
         return tower.eval(), loaded
 
-    def encode(self, tower: nn.Module, batch: list[Features]) -> list[torch.Tensor]:
-        """One forward over the windows of all clips, in passes where they are too many for one."""
+    def encode(self, tower: nn.Module, batch: list[Features]) -> Passes:
+        """The windows of all clips, in passes where they are too many for one."""
+        assert isinstance(tower, AudioTower)
+        limit = CPU_PASS_WINDOWS if tower.device.type == "cpu" else PASS_WINDOWS
         parts: list[list[torch.Tensor]] = [[] for _ in batch]
         mels = [item.tensor.split(item.extra["widths"], dim=1) for item in batch]
-        for plan in passes([(len(each), 1) for each in mels], PASS_WINDOWS):
+        for number, plan in enumerate(passes([(len(each), 1) for each in mels], limit)):
+            if number:
+                yield
             cuts = [batch[piece.item].extra["windows"][piece.start : piece.stop] for piece in plan]
             inputs = [mel for piece in plan for mel in mels[piece.item][piece.start : piece.stop]]
             tokens = tower(inputs, [window for cut in cuts for window in cut])

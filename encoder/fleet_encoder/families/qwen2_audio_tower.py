@@ -28,6 +28,12 @@ class AudioTower(nn.Module):
         self.audio_tower = Qwen2AudioEncoder(config.audio_config)
         self.multi_modal_projector = Qwen2AudioMultiModalProjector(config)
 
+    @property
+    def device(self) -> torch.device:
+        """Where the weights are."""
+        device: torch.device = self.audio_tower.conv1.weight.device
+        return device
+
     def forward(self, mels: list[torch.Tensor], windows: list[Window]) -> torch.Tensor:
         """One pass over windows of several clips.
 

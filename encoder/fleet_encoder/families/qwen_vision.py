@@ -23,6 +23,7 @@ from fleet_encoder.families.base import (
     ImageInfo,
     Media,
     MediaInfo,
+    Passes,
     Video,
     VideoInfo,
 )
@@ -34,6 +35,9 @@ from fleet_encoder.runner import attention, weights
 
 PASS_PATCHES = 32_768
 """Patches in one forward pass at most: what lies over it is computed in parts, cut between grid steps."""
+
+CPU_PASS_PATCHES = 4_096
+"""The same where a CPU computes: a pass holds its CPUs until it ends, and larger ones are no faster there."""
 
 _NO_AUDIO = "this model encodes images and video, not audio: send audio to an audio model's pool"
 
@@ -139,12 +143,14 @@ class QwenVision:
         vision._attn_implementation = attention.choose(device, dtype)
         return VisionTower(tower, self.rules.image_affine, self.rules.video_affine).eval(), loaded
 
-    def encode(self, tower: nn.Module, batch: list[Features]) -> list[torch.Tensor]:
-        """One forward over images and videos of several requests, in passes where they are too many for one."""
+    def encode(self, tower: nn.Module, batch: list[Features]) -> Passes:
+        """Images and videos of several requests, in passes where they are too many for one."""
         assert isinstance(tower, VisionTower)
         steps = [(t, h * w) for t, h, w in map(_grid, batch)]
         parts: list[list[torch.Tensor]] = [[] for _ in batch]
-        for plan in passes(steps, PASS_PATCHES):
+        for number, plan in enumerate(passes(steps, _limit(tower.device))):
+            if number:
+                yield
             pieces = sorted(plan, key=lambda piece: batch[piece.item].modality)  # images first
             for piece, tokens in zip(pieces, self._forward(tower, batch, pieces), strict=True):
                 parts[piece.item].append(tokens)
@@ -177,6 +183,10 @@ class QwenVision:
             info = VideoInfo(4, 2.0, 2.0, side, side, "raw")
             return Video(torch.from_numpy(np.stack([frame] * 4)), [0, 1, 2, 3], [0.0, 0.5, 1.0, 1.5], info, "none")
         raise Incompatible(f"this model has no {modality}")
+
+
+def _limit(device: torch.device) -> int:
+    return CPU_PASS_PATCHES if device.type == "cpu" else PASS_PATCHES
 
 
 def _grid(item: Features) -> tuple[int, int, int]:

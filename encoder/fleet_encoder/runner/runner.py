@@ -7,7 +7,8 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from fleet_encoder.families.base import Family, Features
+from fleet_encoder.families.base import Family, Features, Passes
+from fleet_encoder.families.passes import run_all
 from fleet_encoder.runner.weights import Loaded
 
 
@@ -68,22 +69,45 @@ class Runner:
         for items in (*([item] for item in batch), batch):
             self.encode(items)
 
-    @torch.inference_mode()
     def encode(self, batch: list[Features]) -> list[torch.Tensor]:
-        """One forward pass over items of several requests.
+        """`passes` without a break in between."""
+        return run_all(self.passes(batch))
+
+    @torch.inference_mode()
+    def passes(self, batch: list[Features]) -> Passes:
+        """Items of several requests, a forward pass at a time: a generator that yields between passes.
 
         Returns:
-            One contiguous `[tokens, dim]` tensor an item, on the CPU. They share memory: whoever keeps one for long
-            keeps the batch, unless it clones.
+            One contiguous `[tokens, dim]` tensor an item, on the CPU, in pageable memory of its own.
         """
         if self._tower is None:
             raise RuntimeError("no weights: call load() first")
-        embeddings = self.family.encode(self._tower, batch)
-        if self.device.type != "cuda":
-            return [embedding.contiguous() for embedding in embeddings]
-        counts = [len(embedding) for embedding in embeddings]
-        joined = embeddings[0] if len(embeddings) == 1 else torch.cat(embeddings)
-        host = torch.empty(joined.shape, dtype=joined.dtype, pin_memory=True)
-        host.copy_(joined, non_blocking=True)
-        torch.cuda.current_stream(self.device).synchronize()
-        return list(host.split(counts))
+        steps = self.family.encode(self._tower, batch)
+        queued: torch.cuda.Event | None = None
+        while True:
+            try:
+                next(steps)
+            except StopIteration as end:
+                return to_host(end.value)
+            if self.device.type == "cuda":
+                # One pass is queued while another one runs. More would be out of reach for who gives the batch up.
+                before, queued = queued, torch.cuda.Event()
+                queued.record(torch.cuda.current_stream(self.device))
+                if before is not None:
+                    before.synchronize()
+            yield
+
+
+def to_host(embeddings: list[torch.Tensor]) -> list[torch.Tensor]:
+    """Each in memory of its own: a view would keep its whole batch alive, and on a GPU that in page-locked memory."""
+    if embeddings[0].device.type != "cuda":
+        return [each if _is_whole(each) else each.clone(memory_format=torch.contiguous_format) for each in embeddings]
+    joined = embeddings[0] if len(embeddings) == 1 else torch.cat(embeddings)
+    transfer = torch.empty(joined.shape, dtype=joined.dtype, pin_memory=True)
+    transfer.copy_(joined, non_blocking=True)
+    torch.cuda.current_stream(joined.device).synchronize()
+    return [part.clone() for part in transfer.split([len(each) for each in embeddings])]
+
+
+def _is_whole(tensor: torch.Tensor) -> bool:
+    return tensor.is_contiguous() and tensor.untyped_storage().nbytes() == tensor.nbytes

@@ -1,30 +1,43 @@
-"""Fifth stage: one forward pass over items of several requests.
+"""Fifth stage: forward passes over items of several requests.
+
+Each pass is one piece of work: between two of them others may have the CPUs, and a batch that nobody waits for any more
+is given up.
 
 Where a batch fails, each of its items is tried alone: a bad one fails by itself, its neighbours get their embeddings.
 """
 
-from collections.abc import Awaitable, Callable, Sequence
+import time
+from collections.abc import Callable, Sequence
 
 import structlog
 import torch
 
 from fleet_encoder.cache import Embedding
 from fleet_encoder.errors import Internal, ItemError
-from fleet_encoder.families.base import Features
+from fleet_encoder.families.base import Features, Passes
 from fleet_encoder.job import Job
 from fleet_encoder.metrics import Metrics
+from fleet_encoder.workers import CpuWorkers
 
 log = structlog.get_logger()
 
-Encode = Callable[[list[Features]], Awaitable[list[torch.Tensor]]]
-"""Features -> one `[tokens, dim]` CPU tensor each, in a thread of the runner."""
-
 
 class Forward:
-    """Features -> embeddings."""
+    """Features -> embeddings.
 
-    def __init__(self, encode: Encode, metrics: Metrics) -> None:
+    Args:
+        encode: Features to one `[tokens, dim]` CPU tensor each, pass by pass.
+        workers: The one thread of the runner.
+        threads: CPU slots that a pass holds.
+        metrics: Where batches are counted.
+    """
+
+    def __init__(
+        self, encode: Callable[[list[Features]], Passes], workers: CpuWorkers, threads: int, metrics: Metrics
+    ) -> None:
         self._encode = encode
+        self._workers = workers
+        self._threads = threads
         self._metrics = metrics
 
     async def __call__(self, jobs: list[Job]) -> Sequence[ItemError | None]:
@@ -36,14 +49,21 @@ class Forward:
             return [None] * len(jobs)
         if len(jobs) == 1:
             return [error]
+        if not _any_wanted(jobs):
+            return [job.unwanted_error() for job in jobs]
         log.warning("batch failed, trying its items alone", items=len(jobs), error=str(error))
         return [await self._try([job]) for job in jobs]
 
     async def _try(self, jobs: list[Job]) -> ItemError | None:
+        if not _any_wanted(jobs):
+            return jobs[0].unwanted_error()
         features = [job.features for job in jobs if job.features is not None]
         assert len(features) == len(jobs)
         try:
-            rows = await self._encode(features)
+            passes = self._encode(features)
+            while (rows := await self._workers.run("forward", self._threads, _advance, passes)) is None:
+                if not _any_wanted(jobs):
+                    return jobs[0].unwanted_error()
         except ItemError as error:
             return error
         except torch.OutOfMemoryError:
@@ -56,3 +76,18 @@ class Forward:
             job.embedding = Embedding(tensor, item.meta)
             self._metrics.computed.labels(job.modality).inc(item.patches)
         return None
+
+
+def _any_wanted(jobs: Sequence[Job]) -> bool:
+    now = time.monotonic()
+    return any(job.wanted(now) for job in jobs)
+
+
+def _advance(passes: Passes) -> list[torch.Tensor] | None:
+    """In the runner's thread: one forward pass; the embeddings after the last one."""
+    try:
+        next(passes)
+    except StopIteration as end:
+        rows: list[torch.Tensor] = end.value
+        return rows
+    return None
