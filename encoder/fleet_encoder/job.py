@@ -2,7 +2,6 @@
 
 import asyncio
 import time
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -11,6 +10,7 @@ from fleet_encoder.admission import Ticket
 from fleet_encoder.cache import Embedding
 from fleet_encoder.errors import Cancelled, Expired, ItemError
 from fleet_encoder.families.base import Features, Media, MediaInfo
+from fleet_encoder.memory import Share
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +47,7 @@ class Job:
         followers: Identical items that wait for this one's embedding.
         cancelled: Its caller does not wait any more.
         running: A stage works on it.
-        give_back: Returns the memory that the decoded media held; None while there are none.
+        memory: Share that its decoded media or features hold, until the outcome; None while there are none.
         download: Under way now; hung up where the job is cancelled.
     """
 
@@ -68,7 +68,7 @@ class Job:
     info: MediaInfo | None = None
     frame_indices: list[int] | None = None
     decoded_bytes: int = 0
-    give_back: Callable[[], None] | None = None
+    memory: Share | None = None
     download: "asyncio.Task[Any] | None" = None
     media: Media | None = None
     features: Features | None = None

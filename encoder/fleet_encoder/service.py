@@ -16,12 +16,13 @@ from fleet_encoder.config import Config, CpuUse
 from fleet_encoder.drain import Lifecycle
 from fleet_encoder.families.base import Family
 from fleet_encoder.housekeeping import Housekeeping
+from fleet_encoder.memory import DecodedMemory
 from fleet_encoder.metrics import Metrics
 from fleet_encoder.pipeline import Pipeline
 from fleet_encoder.runner.runner import Runner
 from fleet_encoder.slots import CpuSlots
 from fleet_encoder.sources.fetch import Fetcher, SourcePolicy
-from fleet_encoder.stages.decode import DecodeAudio, DecodedMemory, DecodeImage, DecodeVideo
+from fleet_encoder.stages.decode import DecodeAudio, DecodeImage, DecodeVideo
 from fleet_encoder.stages.fetch import Fetch
 from fleet_encoder.stages.forward import Forward
 from fleet_encoder.stages.inspect import Inspect
@@ -113,6 +114,7 @@ class Service:
             self.family,
             self._decoding,
             memory,
+            self.admission,
             decoders=config.video_decode_threads,
             ffmpeg_threads=config.ffmpeg_threads,
             on_gpu=on_gpu,
@@ -124,9 +126,12 @@ class Service:
                 self.family, lambda: self.runner.fingerprint, config.media, self.admission, workers, self.metrics
             ),
             decode={
-                "image": (DecodeImage(workers, memory), config.preprocess_workers),
+                "image": (DecodeImage(workers, memory, self.admission), config.preprocess_workers),
                 "video": (video, max(2, min(self.slots.capacity, MAX_VIDEOS_AT_ONCE))),
-                "audio": (DecodeAudio(workers, memory, self.family.audio_rate), config.preprocess_workers),
+                "audio": (
+                    DecodeAudio(workers, memory, self.admission, self.family.audio_rate),
+                    config.preprocess_workers,
+                ),
             },
             preprocess=dict.fromkeys(("image", "video", "audio"), (preprocess, config.preprocess_workers)),
             forward=Forward(self.runner.passes, self._forwarding, config.forward_threads, self.metrics),

@@ -3,56 +3,88 @@
 Three stages of the same shape, so that a queue of long videos does not stand before an image.
 """
 
-import asyncio
+import time
 from collections.abc import Sequence
 
-from fleet_encoder.errors import ItemError
-from fleet_encoder.families.base import AudioInfo, Family, ImageInfo, VideoInfo
-from fleet_encoder.job import Job
+from fleet_encoder.admission import Admission
+from fleet_encoder.errors import ItemError, TooLarge
+from fleet_encoder.families.base import AudioInfo, Family, Fit, ImageInfo, VideoInfo
+from fleet_encoder.job import Job, Source
 from fleet_encoder.media.audio import decode_audio
 from fleet_encoder.media.image import decode_image
 from fleet_encoder.media.video import decode_video
-from fleet_encoder.slots import CpuSlots
+from fleet_encoder.memory import DecodedMemory
 from fleet_encoder.stages.inspect import BYTES_A_PIXEL
 from fleet_encoder.workers import CpuWorkers
 
+FULL_SIZE_SHARE = 8
+"""A GPU gets a clip's frames in full size where they are at most this part of the memory for decoded media."""
 
-class DecodedMemory:
-    """Bounds decoded media in memory: a job waits here for its share, and gives it back after preprocessing.
 
-    The limiter of CPU slots, counting bytes: fair between modalities by the memory and time they hold.
+def frame_fit(family: Family, info: VideoInfo, frames: int, *, on_gpu: bool, budget: int) -> tuple[Fit | None, int]:
+    """Size to shrink frames to while decoding (None: full size), and the bytes that they will take.
+
+    A GPU shrinks frames faster than CPUs do, but a long clip in full size would leave no room for others. It depends
+    on the header only, so equal clips become equal embeddings.
+
+    Args:
+        family: Of the model.
+        info: The clip's header.
+        frames: Sampled ones.
+        on_gpu: Frames go to a GPU.
+        budget: Bytes for all decoded media.
+
+    Raises:
+        TooLarge: Even the shrunk frames are over the budget.
     """
+    size = info.width * info.height * BYTES_A_PIXEL * frames
+    fit = None
+    if not on_gpu or size > budget // FULL_SIZE_SHARE:
+        fit = family.fit(info, frames)
+    if fit is not None:
+        size = fit.width * fit.height * BYTES_A_PIXEL * frames
+    if size > budget:
+        raise TooLarge(
+            f"{frames} frames take {size} bytes of memory, this encoder has {budget} for decoded media: ask for fewer "
+            "with sampling.fps or sampling.frames, or send smaller ones; spec.media.maxFrames and spec.media.maxPixels "
+            "bound both"
+        )
+    return fit, size
 
-    def __init__(self, limit: int) -> None:
-        self._slots = CpuSlots(max(1, limit))
 
-    async def take(self, job: Job) -> None:
-        """Wait for room for the decoded `job`; one that is larger than the limit goes alone."""
-        held = await self._slots.acquire(job.modality, max(1, job.decoded_bytes))
-        started = asyncio.get_running_loop().time()
+async def take_memory(memory: DecodedMemory, job: Job) -> None:
+    """Wait for the job's share; it is given back with the job's outcome.
 
-        def give_back(*_: object) -> None:
-            if job.give_back is not None:
-                job.give_back = None
-                self._slots.release(job.modality, held, asyncio.get_running_loop().time() - started)
+    Raises:
+        ItemError: Nobody wants the job any more.
+    """
+    job.memory = share = await memory.take(job.decoded_bytes)
+    job.outcome.add_done_callback(lambda _: share.release())
+    if not job.wanted(time.monotonic()):
+        raise job.unwanted_error()
 
-        job.give_back = give_back
-        job.outcome.add_done_callback(give_back)
+
+def drop_source(admission: Admission, job: Job) -> None:
+    """The file is decoded, and followers wait for the embedding only: nobody needs its bytes any more."""
+    job.source = Source()
+    admission.correct(job.ticket, size=0)
 
 
 class DecodeImage:
     """JPEG, PNG, WebP and what else Pillow reads -> RGB."""
 
-    def __init__(self, workers: CpuWorkers, memory: DecodedMemory) -> None:
+    def __init__(self, workers: CpuWorkers, memory: DecodedMemory, admission: Admission) -> None:
         self._workers = workers
         self._memory = memory
+        self._admission = admission
 
     async def __call__(self, jobs: list[Job]) -> Sequence[ItemError | None]:
         """Fill in `media`."""
         (job,) = jobs
         assert isinstance(job.info, ImageInfo)
-        await self._memory.take(job)
+        await take_memory(self._memory, job)
         job.media = await self._workers.run("image", 1, decode_image, job.source.data, job.info)
+        drop_source(self._admission, job)
         return [None]
 
 
@@ -64,6 +96,7 @@ class DecodeVideo:
         family: Family,
         workers: CpuWorkers,
         memory: DecodedMemory,
+        admission: Admission,
         *,
         decoders: int,
         ffmpeg_threads: int,
@@ -72,6 +105,7 @@ class DecodeVideo:
         self._family = family
         self._workers = workers
         self._memory = memory
+        self._admission = admission
         self._decoders = decoders
         self._ffmpeg_threads = ffmpeg_threads
         self._on_gpu = on_gpu
@@ -81,11 +115,10 @@ class DecodeVideo:
         (job,) = jobs
         assert isinstance(job.info, VideoInfo)
         assert job.frame_indices is not None
-        # A GPU shrinks frames faster than the CPUs do; they go there in full size, through pinned memory.
-        fit = None if self._on_gpu else self._family.fit(job.info, len(job.frame_indices))
-        if fit is not None:
-            job.decoded_bytes = fit.width * fit.height * BYTES_A_PIXEL * len(job.frame_indices)
-        await self._memory.take(job)
+        fit, job.decoded_bytes = frame_fit(
+            self._family, job.info, len(job.frame_indices), on_gpu=self._on_gpu, budget=self._memory.limit
+        )
+        await take_memory(self._memory, job)
         job.media = await decode_video(
             job.source.data,
             job.info,
@@ -96,21 +129,24 @@ class DecodeVideo:
             pin=self._on_gpu,
             fit=fit,
         )
+        drop_source(self._admission, job)
         return [None]
 
 
 class DecodeAudio:
     """Speech and sound -> mono float32 at the model's rate."""
 
-    def __init__(self, workers: CpuWorkers, memory: DecodedMemory, rate: int) -> None:
+    def __init__(self, workers: CpuWorkers, memory: DecodedMemory, admission: Admission, rate: int) -> None:
         self._workers = workers
         self._memory = memory
+        self._admission = admission
         self._rate = rate
 
     async def __call__(self, jobs: list[Job]) -> Sequence[ItemError | None]:
         """Fill in `media`."""
         (job,) = jobs
         assert isinstance(job.info, AudioInfo)
-        await self._memory.take(job)
+        await take_memory(self._memory, job)
         job.media = await self._workers.run("audio", 1, decode_audio, job.source.data, self._rate, job.info)
+        drop_source(self._admission, job)
         return [None]

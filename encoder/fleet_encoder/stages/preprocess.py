@@ -12,7 +12,7 @@ from fleet_encoder.workers import CpuWorkers
 
 
 class Preprocess:
-    """Pixels or samples -> features. Gives the decoded media's memory back."""
+    """Pixels or samples -> features. The job's share of memory becomes what the features take."""
 
     def __init__(
         self, family: Family, workers: CpuWorkers, admission: Admission, *, intra_op_threads: int, device: torch.device
@@ -31,7 +31,7 @@ class Preprocess:
             job.modality, self._weight, self._family.preprocess, job.media, self._device
         )
         job.media = None
-        if job.give_back is not None:
-            job.give_back()
-        self._admission.correct(job.ticket, patches=job.features.patches, size=0)
+        if job.memory is not None and not job.outcome.done():
+            job.memory.resize(job.features.tensor.nbytes)
+        self._admission.correct(job.ticket, patches=job.features.patches)
         return [None]
