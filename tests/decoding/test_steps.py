@@ -18,6 +18,7 @@ from fleet_encoder.workers import CpuWorkers
 
 Film = Callable[[str], Path]
 BACKENDS = {backend.name: backend for backend in video.BACKENDS}
+pytestmark = pytest.mark.usefixtures("every_decoder")
 
 
 class Work:
@@ -113,7 +114,6 @@ async def test_an_error_ends_it_and_comes_back(one_slot: CpuWorkers) -> None:
     assert one_slot.slots.held == 0
 
 
-@pytest.mark.usefixtures("every_decoder")
 @pytest.mark.parametrize("library", BACKENDS)
 async def test_decoders_work_side_by_side_and_let_others_in(
     library: str, film: Film, monkeypatch: pytest.MonkeyPatch
