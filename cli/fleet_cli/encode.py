@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import math
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -20,6 +21,11 @@ from fleet_client.protocol import Modality
 HELLO_SECONDS = 4.0
 """An encoder that is there answers in milliseconds."""
 
+
+MAX_TIMEOUT_SECONDS = 24 * 3600
+MAX_FPS = 1000
+MAX_FRAMES = 1_000_000
+"""Bounds that catch a slip of the hand; what a pool really takes is its own (spec.media.maxFrames)."""
 
 INTERRUPTED = 130
 """Exit code that shells give to what Ctrl-C ended."""
@@ -58,17 +64,23 @@ class _Job:
 )
 @click.option(
     "--timeout",
-    type=click.FloatRange(min=0, min_open=True),
+    type=click.FloatRange(min=0, max=MAX_TIMEOUT_SECONDS, min_open=True),
     default=300.0,
     show_default=True,
     metavar="SECONDS",
     help="For each item, waiting and retries included.",
 )
 @click.option(
-    "--fps", type=click.FloatRange(min=0, min_open=True), metavar="RATE", help="Frames a second to sample of videos."
+    "--fps",
+    type=click.FloatRange(min=0, max=MAX_FPS, min_open=True),
+    metavar="RATE",
+    help="Frames a second to sample of videos.",
 )
 @click.option(
-    "--frames", type=click.IntRange(min=1), metavar="COUNT", help="Sample exactly so many frames of each video."
+    "--frames",
+    type=click.IntRange(min=1, max=MAX_FRAMES),
+    metavar="COUNT",
+    help="Sample exactly so many frames of each video.",
 )
 @click.option(
     "--modality",
@@ -91,6 +103,8 @@ def command(
     the others are still done. Ctrl-C ends it: what is done by then is shown and saved. Exit code 0: all encoded;
     1: at least one failed; 2: wrong usage; 130: interrupted.
     """
+    if math.isnan(timeout) or (fps is not None and math.isnan(fps)):
+        raise click.UsageError("--timeout and --fps take numbers, not nan")
     if fps is not None and frames is not None:
         raise click.UsageError("give --fps or --frames, not both")
     items = _understand(sources, modality, fps, frames)

@@ -24,6 +24,8 @@ def check(path: Path) -> None:
         raise ValueError("needs safetensors: pip install safetensors")
     if not path.parent.is_dir():
         raise ValueError(f"{path.parent} is not a directory: create it first")
+    if path.exists() and not path.is_file():
+        raise ValueError(f"{path} is not a regular file: give another name")
     if not os.access(path.parent, os.W_OK):
         raise ValueError(f"{path.parent} cannot be written to")
 

@@ -27,6 +27,9 @@ MORE_TYPES = {
 }
 """What the standard library's table lacks, in one Python version or another."""
 
+FETCHED = ("http", "https", "file", "data")
+"""Schemes of URLs that encoders fetch."""
+
 _types = mimetypes.MimeTypes()  # its own table: that of the machine differs from one to the next
 for _type, _extensions in MORE_TYPES.items():
     for _extension in _extensions:
@@ -52,9 +55,14 @@ def understand(text: str, modality: Modality | None, fps: float | None, frames: 
     """The item that the argument `text` stands for.
 
     Raises:
-        ValueError: What it is cannot be told from its name; says what to do.
+        ValueError: What it is cannot be told from its name, or nobody fetches such an URL; says what to do.
     """
-    name = shown(text)
+    try:
+        name, scheme = shown(text), urlsplit(text).scheme.lower()
+    except ValueError as error:
+        raise ValueError(f"{text.partition('?')[0]}: {error}") from error
+    if "://" in text and scheme not in FETCHED and not os.path.exists(text):
+        raise ValueError(f"{scheme}:// is not fetched: give a file, or an URL of {', '.join(FETCHED)}")
     kind = modality or guess(text)
     if kind is None:
         raise ValueError(f"{name}: is it an image, a video or audio? The name does not tell; say so with --modality")
@@ -70,7 +78,7 @@ def understand(text: str, modality: Modality | None, fps: float | None, frames: 
 
 def is_url(text: str) -> bool:
     """Whether the encoder is to fetch it."""
-    return urlsplit(text).scheme.lower() in ("http", "https", "file", "data") and not os.path.exists(text)
+    return urlsplit(text).scheme.lower() in FETCHED and not os.path.exists(text)
 
 
 def guess(text: str) -> Modality | None:

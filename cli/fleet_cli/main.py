@@ -1,6 +1,7 @@
 """`encoderfleet`: the command line. Each command is a module of its own, imported only when it is used."""
 
 import importlib
+from typing import Any
 
 import click
 
@@ -15,6 +16,16 @@ COMMANDS = {
 
 class LazyGroup(click.Group):
     """Imports a command's module when the command is asked for: `--help` need not load torch."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run a command; what the machine refuses (a full disk, a missing right) ends in one line."""
+        try:
+            return super().invoke(ctx)
+        except BrokenPipeError:
+            raise  # `| head`: click ends that quietly
+        except OSError as error:
+            where = f": {error.filename}" if error.filename else ""
+            raise click.ClickException(f"{error.strerror or error}{where}") from error
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         """Names in the order of `COMMANDS`."""
