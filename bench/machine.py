@@ -66,6 +66,15 @@ def busy(seconds: float = 1.0) -> float:
     return usage(before, cpu_times(os.getpid()))["cpus_others"]
 
 
+def wait_until_quiet(patience: float) -> bool:
+    """Wait until other programs leave the CPUs alone, at most so many seconds; whether they do."""
+    until = perf_counter() + patience
+    while busy() > QUIET_CPUS:
+        if perf_counter() >= until:
+            return False
+    return True
+
+
 def describe() -> dict[str, Any]:
     """CPUs, their model, memory, kernel."""
     models = [line for line in Path("/proc/cpuinfo").read_text().splitlines() if line.startswith("model name")]

@@ -53,6 +53,7 @@ class Setting:
     names: tuple[str, ...]
     rounds: int
     seconds: float
+    patience: float
 
 
 def say(*command: str) -> str:
@@ -75,7 +76,7 @@ def planned_environment(model: Path) -> dict[str, str]:
     return {each["name"]: each["value"] for each in plan["env"]}
 
 
-def settings(directory: Path, rounds: int, seconds: float) -> list[Setting]:
+def settings(directory: Path, rounds: int, seconds: float, patience: float) -> list[Setting]:
     """The light tower through all scenarios, and the small one of `encoderfleet model new` for throughput."""
     light, small = directory / "light", directory / "small"
     say(sys.executable, "-m", "bench.light_model", str(light))
@@ -83,9 +84,11 @@ def settings(directory: Path, rounds: int, seconds: float) -> list[Setting]:
     photos = write_photos(directory)
     few = photos[: len(SMALL_PHOTOS)]
     return [
-        Setting("light", light, planned_environment(light), photos, tuple(scenarios.SCENARIOS), rounds, seconds),
+        Setting(
+            "light", light, planned_environment(light), photos, tuple(scenarios.SCENARIOS), rounds, seconds, patience
+        ),
         # A batch of this one takes over a second: more time, so that a batch more or less is no matter.
-        Setting("small", small, planned_environment(small), few, ("throughput",), 1, 3 * seconds),
+        Setting("small", small, planned_environment(small), few, ("throughput",), 1, 3 * seconds, patience),
     ]
 
 
@@ -96,6 +99,7 @@ def run_setting(setting: Setting, directory: Path, console: Console) -> Rounds:
         for number in range(1, setting.rounds + 1):
             for name in measured:
                 console.print(f"{setting.tower} tower, round {number} of {setting.rounds}: {name}", highlight=False)
+                machine.wait_until_quiet(setting.patience)
                 endpoint = free_endpoint()
                 today = name == "today"
                 system = systems.today(setting.model, endpoint) if today else systems.ours(setting.plan, endpoint)
@@ -116,13 +120,13 @@ def floor(setting: Setting) -> dict[str, float]:
     return measured
 
 
-def run(directory: Path, rounds: int, seconds: float, console: Console) -> None:
+def run(directory: Path, rounds: int, seconds: float, patience: float, console: Console) -> None:
     """The whole benchmark, in a scratch directory."""
     here = machine.describe()
     emit(machine=here, rounds=rounds, seconds=seconds, photos=[*SMALL_PHOTOS, *LARGE_PHOTOS])
     if here["cpus_busy_before"] > machine.QUIET_CPUS:
-        console.print(f"[yellow]{here['cpus_busy_before']} CPUs are busy with other work: these figures are void[/]")
-    for setting in settings(directory, rounds, seconds):
+        console.print(f"[yellow]{here['cpus_busy_before']} CPUs are busy with other work: such rounds are left out[/]")
+    for setting in settings(directory, rounds, seconds, patience):
         measured = run_setting(setting, directory, console)
         conclude(setting.tower, measured, floor(setting), console)
 
@@ -131,12 +135,13 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=3, help="how often each system runs")
     parser.add_argument("--seconds", type=float, default=5.0, help="of measurement, in a scenario")
+    parser.add_argument("--patience", type=float, default=0.0, help="seconds to wait for quiet CPUs before each system")
     parser.add_argument("--quick", action="store_true", help="one short round: a smoke test, not a measurement")
     arguments = parser.parse_args()
     rounds, seconds = (1, 1.5) if arguments.quick else (arguments.rounds, arguments.seconds)
     with TemporaryDirectory(prefix="bench-pipeline-") as scratch:
         try:
-            run(Path(scratch), rounds, seconds, Console(stderr=True, width=WIDTH))
+            run(Path(scratch), rounds, seconds, arguments.patience, Console(stderr=True, width=WIDTH))
         except BenchError as error:
             sys.exit(f"bench-pipeline: {error}")
 
