@@ -57,6 +57,10 @@ test: lint ## Lint, types, then every test (real processes, sockets and files)
 bench-pipeline: setup ## Measure the encoder against today's way on this machine (7 minutes; BENCH_ARGS=--quick: one)
 	@$(BIN)/python -m bench.pipeline $(BENCH_ARGS)
 
+.PHONY: bench-tower
+bench-tower: setup ## Measure a full-size tower's forward passes against transformers (wants a GPU)
+	@$(BIN)/python -m bench.tower $(BENCH_ARGS)
+
 .PHONY: requirements
 requirements: $(UV) ## Pin the newest packages that pyproject.toml allows
 	@$(UV) pip compile --quiet --upgrade --no-emit-index-url --no-annotate --universal --python-version 3.11 \

@@ -58,7 +58,7 @@ def test_the_cpu_and_float32_take_the_grouped_one() -> None:
         assert attention.choose(torch.device(device), dtype) == attention.GROUPED
 
 
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+@pytest.mark.gpu
 @pytest.mark.parametrize("lengths", [[64] * 5, [64, 16, 64, 8], [1, 300]])
 def test_varlen(lengths: list[int]) -> None:
     query, key, value = torch.randn(3, sum(lengths), HEADS, DIM, device="cuda").bfloat16().transpose(1, 2)[:, None]
