@@ -1,5 +1,6 @@
 """A caller that speaks the native protocol by hand: what the client library hides, tests must be able to say."""
 
+import os
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -93,5 +94,5 @@ class Peer:
 
 
 def unique_jpeg(photo: Path, number: int) -> bytes:
-    """The same photo with other bytes behind its end marker: same pixels, other content hash."""
-    return photo.read_bytes() + number.to_bytes(8, "little")
+    """The same photo with other bytes behind its end marker: same pixels, a content hash like no other call's."""
+    return photo.read_bytes() + number.to_bytes(8, "little") + os.urandom(8)

@@ -21,6 +21,7 @@ from encoding.reference import (
 )
 from fleet_client.protocol import Sampling
 from fleet_encoder.families import FAMILIES
+from fleet_encoder.families.passes import run_all
 
 
 @pytest.fixture(scope="module")
@@ -106,6 +107,6 @@ def test_half_precision_is_as_near_as_half_precision_gets(model: Path, photos: P
     family, _ = loaded(model)
     tower, _ = family.load(model, CPU, torch.bfloat16)
     with torch.inference_mode():
-        (tokens,) = family.encode(tower, [prepared(model, picture(photos / "rocket.jpg"))])
+        (tokens,) = run_all(family.encode(tower, [prepared(model, picture(photos / "rocket.jpg"))]))
     assert tokens.dtype is torch.bfloat16
     assert 1e-4 < relative(tokens, truth) < 2e-2

@@ -12,7 +12,7 @@ from conftest import EncoderProcess
 from fleet_client.protocol import Sampling, Status
 from peer import Peer
 
-LIMITS = {"--max-bytes": 800_000, "--max-pixels": 1_000_000, "--max-video-seconds": 2, "--max-frames": 8}
+LIMITS = {"--max-bytes": 600_000, "--max-pixels": 1_000_000, "--max-video-seconds": 2, "--max-frames": 8}
 
 
 @pytest.fixture(scope="module")
@@ -46,12 +46,12 @@ def refusal(encoder: EncoderProcess, modality: str, media: bytes, **options: obj
 
 
 def test_bytes(strict: EncoderProcess) -> None:
-    assert "spec.media.maxBytes" in refusal(strict, "image", bytes(800_001))
+    assert "spec.media.maxBytes" in refusal(strict, "image", bytes(600_001))
 
 
 def test_bytes_of_a_data_uri(strict: EncoderProcess) -> None:
     with Peer(strict.endpoint) as peer:
-        ((result, _),) = peer.ask([("image", "data:image/png;base64," + "A" * 1_200_000)]).values()
+        ((result, _),) = peer.ask([("image", "data:image/png;base64," + "A" * 900_000)]).values()
     assert result.status is Status.TOO_LARGE
     assert "spec.media.maxBytes" in result.message
     assert "AAAA" not in result.message
