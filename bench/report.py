@@ -8,7 +8,7 @@ from rich.console import Console
 from rich.table import Table
 
 from bench import machine
-from bench.stats import Target, medians, targets
+from bench.stats import Target, medians, targets, undisturbed
 
 TITLES = {
     "throughput": ("images, 16 at a time", "per_second"),
@@ -47,7 +47,10 @@ def table(title: str, today: Medians, ours: Medians) -> Table:
 
 def conclude(tower: str, measured: Rounds, floor: Mapping[str, float], console: Console) -> None:
     """Medians, the floor, and ratios last."""
-    today, ours = ({name: medians(rounds) for name, rounds in measured[system].items()} for system in ("today", "ours"))
+    today, ours = (
+        {name: medians(undisturbed(rounds, machine.QUIET_CPUS)) for name, rounds in measured[system].items()}
+        for system in ("today", "ours")
+    )
     for system, by_scenario in (("today", today), ("ours", ours)):
         for scenario, numbers in by_scenario.items():
             emit(tower=tower, scenario=scenario, system=system, median=True, **numbers)
