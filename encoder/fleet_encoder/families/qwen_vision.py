@@ -87,9 +87,15 @@ class QwenVision:
         return math.prod(self.rules.video_sizes.grid(info.width, info.height, frames))
 
     def fit(self, info: VideoInfo, frames: int) -> Fit | None:
-        """The tower's size, where that is the smaller one."""
-        width, height = self.rules.video_sizes.target(info.width, info.height, frames)
-        return Fit(width, height, resize) if width * height < info.width * info.height else None
+        """The tower's size, where that is the smaller one, and `preprocess` will take it as it is.
+
+        Of a long and thin frame the processors' arithmetic makes another size once more, from its own result.
+        """
+        sizes = self.rules.video_sizes
+        width, height = sizes.target(info.width, info.height, frames)
+        smaller = width * height < info.width * info.height
+        settled = smaller and sizes.target(width, height, frames) == (width, height)
+        return Fit(width, height, resize) if settled else None
 
     def preprocess(self, media: Media, device: torch.device) -> Features:
         """Resize and cut into uint8 patches."""
