@@ -1,6 +1,5 @@
 """One broken frame: the video is refused, the line says where, and nothing goes to stderr."""
 
-import asyncio
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -37,61 +36,59 @@ def with_broken_frame(path: Path, number: int) -> bytes:
     return bytes(data)
 
 
-def decode(data: bytes, indices: list[int], workers: CpuWorkers, decoders: int, *libraries: str) -> Video:
-    return asyncio.run(
-        decode_video(
-            data,
-            probe_video(data),
-            indices,
-            workers=workers,
-            decoders=decoders,
-            ffmpeg_threads=1,
-            pin=False,
-            libraries=tuple(BACKENDS[name] for name in libraries) or None,
-        )
+async def decode(data: bytes, indices: list[int], workers: CpuWorkers, decoders: int, *libraries: str) -> Video:
+    return await decode_video(
+        data,
+        probe_video(data),
+        indices,
+        workers=workers,
+        decoders=decoders,
+        ffmpeg_threads=1,
+        pin=False,
+        libraries=tuple(BACKENDS[name] for name in libraries) or None,
     )
 
 
 @pytest.mark.parametrize("libraries", [("torchcodec",), ("pyav",), ()])
 @pytest.mark.parametrize("decoders", [1, 4])
-def test_a_broken_frame_that_is_wanted(
+async def test_a_broken_frame_that_is_wanted(
     libraries: tuple[str, ...], decoders: int, film: Film, workers: CpuWorkers
 ) -> None:
     data = with_broken_frame(film("h264_intra.mp4"), 30)
     with pytest.raises(Invalid, match=r"frame 30 of 75, at 1.20 s.*send the whole file") as caught:
-        decode(data, list(range(0, 75, 5)), workers, decoders, *libraries)
+        await decode(data, list(range(0, 75, 5)), workers, decoders, *libraries)
     assert "\n" not in str(caught.value)
 
 
 @pytest.mark.parametrize("library", BACKENDS)
-def test_a_broken_frame_that_nothing_depends_on_is_no_harm(library: str, film: Film, workers: CpuWorkers) -> None:
+async def test_a_broken_frame_that_nothing_depends_on_is_no_harm(library: str, film: Film, workers: CpuWorkers) -> None:
     """Another part of the video is wanted, and decoders seek to it."""
     whole = film("h264_intra.mp4").read_bytes()
     data = with_broken_frame(film("h264_intra.mp4"), 30)
-    expected = decode(whole, [0, 60], workers, 1, library).frames
-    assert torch.equal(decode(data, [0, 60], workers, 1, library).frames, expected)
+    expected = (await decode(whole, [0, 60], workers, 1, library)).frames
+    assert torch.equal((await decode(data, [0, 60], workers, 1, library)).frames, expected)
 
 
 @pytest.mark.parametrize("name", ["vp9.webm", "hevc.mp4", "av1.mp4", "mpeg4.mp4"])
-def test_a_broken_keyframe_in_other_codecs(name: str, film: Film, workers: CpuWorkers) -> None:
+async def test_a_broken_keyframe_in_other_codecs(name: str, film: Film, workers: CpuWorkers) -> None:
     data = with_broken_frame(film(name), 0)
     with pytest.raises(Invalid, match=r"frame \d+ of \d+, at \d+\.\d\d s"):
-        decode(data, [0, 1, 2, 3], workers, 1)
+        await decode(data, [0, 1, 2, 3], workers, 1)
 
 
-def test_a_hole_in_the_file(film: Film, workers: CpuWorkers) -> None:
+async def test_a_hole_in_the_file(film: Film, workers: CpuWorkers) -> None:
     data = bytearray(film("h264.mp4").read_bytes())
     data[len(data) // 3 : len(data) // 2] = bytes(len(data) // 2 - len(data) // 3)
     with pytest.raises(Invalid, match=r"frame \d+ of 75"):
-        decode(bytes(data), list(range(75)), workers, 2)
+        await decode(bytes(data), list(range(75)), workers, 2)
 
 
-def test_where_torchcodec_gives_up_pyav_is_asked(film: Film, workers: CpuWorkers) -> None:
+async def test_where_torchcodec_gives_up_pyav_is_asked(film: Film, workers: CpuWorkers) -> None:
     """Of a transport stream torchcodec's exact mode decodes nothing."""
-    assert decode(film("h264.ts").read_bytes(), [0, 1, 2], workers, 1).decoder == "pyav"
+    assert (await decode(film("h264.ts").read_bytes(), [0, 1, 2], workers, 1)).decoder == "pyav"
 
 
-def test_frames_of_two_sizes_are_refused(film: Film, workers: CpuWorkers, tmp_path: Path, ffmpeg: object) -> None:
+async def test_frames_of_two_sizes_are_refused(film: Film, workers: CpuWorkers, tmp_path: Path, ffmpeg: object) -> None:
     small, large, both = tmp_path / "small.ts", film("h264.ts"), tmp_path / "both.ts"
     ffmpeg("-i", large, "-vf", "scale=96:54", "-c:v", "libx264", "-output_ts_offset", "3", small)  # type: ignore[operator]
     both.write_bytes(large.read_bytes() + small.read_bytes())
@@ -99,10 +96,10 @@ def test_frames_of_two_sizes_are_refused(film: Film, workers: CpuWorkers, tmp_pa
     frames = probe_video(data).frames
     assert frames > 100
     with pytest.raises(Invalid, match="size"):
-        decode(data, list(range(frames)), workers, 1)
+        await decode(data, list(range(frames)), workers, 1)
 
 
-def test_random_bytes_in_a_stream_give_frames_or_a_refusal(film: Film, workers: CpuWorkers) -> None:
+async def test_random_bytes_in_a_stream_give_frames_or_a_refusal(film: Film, workers: CpuWorkers) -> None:
     random = np.random.default_rng(5)
     for name in ("h264.mp4", "vp9.webm", "hevc.mp4"):
         whole = film(name).read_bytes()
@@ -111,7 +108,7 @@ def test_random_bytes_in_a_stream_give_frames_or_a_refusal(film: Film, workers: 
             for at in random.integers(0, len(data), 6):
                 data[at] = random.integers(0, 256)
             try:
-                ours = decode(bytes(data), [0, 20, 40], workers, 2)
+                ours = await decode(bytes(data), [0, 20, 40], workers, 2)
             except Invalid as error:
                 assert "\n" not in str(error)  # noqa: PT017
             except ValueError:

@@ -24,16 +24,14 @@ Film = Callable[[str], Path]
 BACKENDS = {backend.name: backend for backend in video.BACKENDS}
 
 
-def decode(
+async def decode(
     path: Path, indices: Sequence[int], workers: CpuWorkers, decoders: int = 1, backend: Backend | None = None
 ) -> Video:
     data = path.read_bytes()
     info = probe_video(data)
     chosen = None if backend is None else (backend,)
-    return asyncio.run(
-        decode_video(
-            data, info, indices, workers=workers, decoders=decoders, ffmpeg_threads=1, pin=False, libraries=chosen
-        )
+    return await decode_video(
+        data, info, indices, workers=workers, decoders=decoders, ffmpeg_threads=1, pin=False, libraries=chosen
     )
 
 
@@ -53,9 +51,9 @@ def test_both_libraries_are_here() -> None:
 @pytest.mark.parametrize("name", [name for name in ALL if name not in TRANSFORMERS_CANNOT])
 @pytest.mark.parametrize("backend", BACKENDS)
 @pytest.mark.parametrize("step", [1, 7])
-def test_as_transformers_loads_them(name: str, backend: str, step: int, film: Film, workers: CpuWorkers) -> None:
+async def test_as_transformers_loads_them(name: str, backend: str, step: int, film: Film, workers: CpuWorkers) -> None:
     indices = sampled(film(name), step)
-    ours = decode(film(name), indices, workers, decoders=3, backend=BACKENDS[backend])
+    ours = await decode(film(name), indices, workers, decoders=3, backend=BACKENDS[backend])
     assert ours.decoder == backend
     assert ours.frames.is_contiguous()
     assert torch.equal(ours.frames, as_transformers(film(name), indices))
@@ -80,16 +78,16 @@ def test_as_transformers_loads_them(name: str, backend: str, step: int, film: Fi
     ],
 )
 @pytest.mark.parametrize("step", [1, 5, 12])
-def test_the_number_of_decoders_changes_no_frame(name: str, step: int, film: Film, workers: CpuWorkers) -> None:
+async def test_the_number_of_decoders_changes_no_frame(name: str, step: int, film: Film, workers: CpuWorkers) -> None:
     indices = sampled(film(name), step)
-    one = decode(film(name), indices, workers, decoders=1)
+    one = await decode(film(name), indices, workers, decoders=1)
     for decoders in (0, 2, 3, 8, 16):
-        many = decode(film(name), indices, workers, decoders=decoders)
+        many = await decode(film(name), indices, workers, decoders=decoders)
         assert torch.equal(many.frames, one.frames)
         assert (many.indices, many.pts) == (one.indices, one.pts) == (indices, one.pts)
 
 
-def test_a_short_clip_opens_few_decoders_and_only_as_many_as_may_run(
+async def test_a_short_clip_opens_few_decoders_and_only_as_many_as_may_run(
     film: Film, workers: CpuWorkers, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     data, opened = film("h264_intra.mp4").read_bytes(), 0
@@ -99,7 +97,7 @@ def test_a_short_clip_opens_few_decoders_and_only_as_many_as_may_run(
         opened += 1
         yield from PYAV.decode(*arguments)
 
-    def decoders(asked: int) -> int:
+    async def decoders(asked: int) -> int:
         nonlocal opened
         opened = 0
         library = Backend("counted", PYAV.scan, counted)
@@ -107,29 +105,29 @@ def test_a_short_clip_opens_few_decoders_and_only_as_many_as_may_run(
         decoding = decode_video(
             data, info, range(75), workers=workers, decoders=asked, ffmpeg_threads=2, pin=False, libraries=(library,)
         )
-        asyncio.run(decoding)
+        await decoding
         return opened
 
-    assert (decoders(0), decoders(5)) == (2, 5)
+    assert (await decoders(0), await decoders(5)) == (2, 5)
     monkeypatch.undo()
-    assert (decoders(0), decoders(5)) == (1, 1)
+    assert (await decoders(0), await decoders(5)) == (1, 1)
 
 
 @pytest.mark.parametrize("name", ["bigbuckbunny.mp4", "bikes.mp4", "carphone_pristine.mp4"])
-def test_real_clips(name: str, clips: Path, workers: CpuWorkers) -> None:
+async def test_real_clips(name: str, clips: Path, workers: CpuWorkers) -> None:
     indices = sampled(clips / name, 12)
     assert torch.equal(
-        decode(clips / name, indices, workers, decoders=4).frames, as_transformers(clips / name, indices)
+        (await decode(clips / name, indices, workers, decoders=4)).frames, as_transformers(clips / name, indices)
     )
 
 
 @pytest.mark.parametrize("backend", BACKENDS)
 @pytest.mark.parametrize("indices", [[5, 5, 5], [70, 3, 3, 41, 40, 70], [74], [74, 0], []])
-def test_indices_repeated_unordered_few_or_none(
+async def test_indices_repeated_unordered_few_or_none(
     backend: str, indices: list[int], film: Film, workers: CpuWorkers
 ) -> None:
     whole = as_transformers(film("h264.mp4"), range(75))
-    ours = decode(film("h264.mp4"), indices, workers, decoders=4, backend=BACKENDS[backend])
+    ours = await decode(film("h264.mp4"), indices, workers, decoders=4, backend=BACKENDS[backend])
     assert ours.indices == indices
     assert ours.frames.shape == (len(indices), 108, 192, 3)
     assert torch.equal(ours.frames, whole[indices])
@@ -137,19 +135,19 @@ def test_indices_repeated_unordered_few_or_none(
 
 @pytest.mark.parametrize("name", ["one_frame.mp4", "one_frame.webm"])
 @pytest.mark.parametrize("backend", BACKENDS)
-def test_a_clip_of_one_frame(name: str, backend: str, film: Film, workers: CpuWorkers) -> None:
-    ours = decode(film(name), [0, 0], workers, decoders=16, backend=BACKENDS[backend])
+async def test_a_clip_of_one_frame(name: str, backend: str, film: Film, workers: CpuWorkers) -> None:
+    ours = await decode(film(name), [0, 0], workers, decoders=16, backend=BACKENDS[backend])
     assert torch.equal(ours.frames, as_transformers(film(name), [0, 0]))
 
 
 @pytest.mark.parametrize("backend", BACKENDS)
-def test_several_ffmpeg_threads_change_no_frame(backend: str, film: Film, workers: CpuWorkers) -> None:
+async def test_several_ffmpeg_threads_change_no_frame(backend: str, film: Film, workers: CpuWorkers) -> None:
     data = film("h264.mp4").read_bytes()
     info = probe_video(data)
     indices = list(range(0, 75, 4))
     results = [
-        asyncio.run(
-            decode_video(
+        (
+            await decode_video(
                 data,
                 info,
                 indices,
@@ -165,21 +163,21 @@ def test_several_ffmpeg_threads_change_no_frame(backend: str, film: Film, worker
     assert torch.equal(*results)
 
 
-def test_presentation_times_are_those_of_the_file(film: Film, workers: CpuWorkers) -> None:
+async def test_presentation_times_are_those_of_the_file(film: Film, workers: CpuWorkers) -> None:
     """Of a clip whose frames do not come at even distances."""
-    ours = decode(film("h264_variable_rate.mp4"), [0, 1, 2, 30, 31, 74], workers)
+    ours = await decode(film("h264_variable_rate.mp4"), [0, 1, 2, 30, 31, 74], workers)
     distances = np.diff(ours.pts)
     assert ours.pts[0] == pytest.approx(0, abs=0.01)
     assert distances[0] == pytest.approx(0.05, abs=0.002)
     assert distances[3] == pytest.approx(0.55, abs=0.03)
 
 
-def test_a_transport_stream_which_transformers_cannot_load(film: Film, workers: CpuWorkers) -> None:
+async def test_a_transport_stream_which_transformers_cannot_load(film: Film, workers: CpuWorkers) -> None:
     same = as_transformers(film("h264.mp4"), range(0, 75, 6))
-    assert torch.equal(decode(film("h264.ts"), range(0, 75, 6), workers, decoders=3).frames, same)
+    assert torch.equal((await decode(film("h264.ts"), range(0, 75, 6), workers, decoders=3)).frames, same)
 
 
-def test_sparse_frames_of_h264_and_hevc_come_from_the_library_that_leaves_packets_out(
+async def test_sparse_frames_of_h264_and_hevc_come_from_the_library_that_leaves_packets_out(
     film: Film, workers: CpuWorkers
 ) -> None:
     for name, step, library in [
@@ -188,10 +186,10 @@ def test_sparse_frames_of_h264_and_hevc_come_from_the_library_that_leaves_packet
         ("h264.mp4", 1, "torchcodec"),
         ("vp9.webm", 12, "torchcodec"),
     ]:
-        assert decode(film(name), sampled(film(name), step), workers).decoder == library
+        assert (await decode(film(name), sampled(film(name), step), workers)).decoder == library
 
 
-def test_several_videos_at_the_same_time(film: Film, workers: CpuWorkers) -> None:
+async def test_several_videos_at_the_same_time(film: Film, workers: CpuWorkers) -> None:
     names = ["h264.mp4", "hevc.mp4", "vp9.webm", "h264_sideways.mp4"]
 
     async def all_of_them() -> list[Video]:
@@ -211,14 +209,14 @@ def test_several_videos_at_the_same_time(film: Film, workers: CpuWorkers) -> Non
             )
         return await asyncio.gather(*jobs)
 
-    for name, ours in zip(names, asyncio.run(all_of_them()), strict=True):
+    for name, ours in zip(names, await all_of_them(), strict=True):
         assert torch.equal(ours.frames, as_transformers(film(name), range(0, 75, 5)))
 
 
 @pytest.mark.parametrize("backend", BACKENDS)
-def test_any_buffer_will_do(backend: str, film: Film, workers: CpuWorkers) -> None:
+async def test_any_buffer_will_do(backend: str, film: Film, workers: CpuWorkers) -> None:
     data = film("h264.mp4").read_bytes()
-    expected = decode(film("h264.mp4"), [0, 40], workers).frames
+    expected = (await decode(film("h264.mp4"), [0, 40], workers)).frames
     for buffer in (bytearray(data), memoryview(b"before" + data + b"behind")[6:-6]):
         decoding = decode_video(
             buffer,
@@ -230,12 +228,12 @@ def test_any_buffer_will_do(backend: str, film: Film, workers: CpuWorkers) -> No
             pin=False,
             libraries=(BACKENDS[backend],),
         )
-        assert torch.equal(asyncio.run(decoding).frames, expected)
+        assert torch.equal((await decoding).frames, expected)
 
 
-def test_an_index_that_does_not_exist_is_the_callers_mistake(film: Film, workers: CpuWorkers) -> None:
+async def test_an_index_that_does_not_exist_is_the_callers_mistake(film: Film, workers: CpuWorkers) -> None:
     with pytest.raises(ValueError, match="frame 75 of a video of 75 frames"):
-        decode(film("h264.mp4"), [0, 75], workers)
+        await decode(film("h264.mp4"), [0, 75], workers)
 
 
 def test_a_seek_that_lands_too_late_costs_time_and_no_frame(film: Film) -> None:
