@@ -6,15 +6,19 @@ goes on.
 
 import logging
 import logging.handlers
+import math
 import queue
 import sys
 import threading
+import time
+from collections.abc import Callable
 from typing import Literal
 
 import structlog
 
 QUEUED_LINES = 10_000
 FLUSH_SECONDS = 1.0
+SPARSE_SECONDS = 1.0
 
 
 class _Dropping(logging.handlers.QueueHandler):
@@ -37,6 +41,29 @@ def _keep_exception(_: object, __: str, event: structlog.typing.EventDict) -> st
     if event.get("exc_info") is True:
         event["exc_info"] = sys.exc_info()
     return event
+
+
+class Sparse:
+    """Lets through one line a second of those that a client can cause as often as it likes.
+
+    Args:
+        clock: Seconds; for tests.
+    """
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._next = -math.inf
+        self._left_out = 0
+
+    def count(self) -> int | None:
+        """How many lines were left out since the last one; None where this one is to be left out too."""
+        now = self._clock()
+        if now < self._next:
+            self._left_out += 1
+            return None
+        self._next = now + SPARSE_SECONDS
+        left_out, self._left_out = self._left_out, 0
+        return left_out
 
 
 _listeners: list[logging.handlers.QueueListener] = []

@@ -51,7 +51,7 @@ class DecodedMemory:
         self._waiters: deque[tuple[int, asyncio.Future[None]]] = deque()
 
     async def take(self, size: int) -> Share:
-        """Wait for room for `size` bytes; more than the limit goes without another large item."""
+        """Wait for room for `size` bytes; the first large item always has it."""
         if size <= self.limit // SMALL:
             self.held += size
             return Share(self, size, large=False)

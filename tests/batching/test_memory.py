@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from fleet_client.protocol import Sampling
+from fleet_client.protocol import Modality, Sampling
 from fleet_encoder.admission import Admission
 from fleet_encoder.errors import Cancelled, Invalid, TooLarge
 from fleet_encoder.families import family_for
@@ -73,8 +73,23 @@ def test_a_gpu_gets_long_clips_shrunk_and_short_ones_in_full_size(qwen2_5_vl: Pa
     assert size == fit.width * fit.height * 3 * 768 < 4 * GB
     assert frame_fit(family, film, 8, on_gpu=True, budget=4 * GB) == (None, 1920 * 1080 * 3 * 8)
     assert frame_fit(family, film, 8, on_gpu=False, budget=4 * GB)[0] is not None
-    with pytest.raises(TooLarge, match=r"spec\.media\.maxFrames.*spec\.media\.maxPixels"):
-        frame_fit(family, film, 768, on_gpu=True, budget=1 << 20)
+
+
+@pytest.mark.parametrize(
+    ("modality", "limits"),
+    [
+        ("image", r"spec\.media\.maxPixels"),
+        ("video", r"sampling\.fps.*spec\.media\.maxFrames, spec\.media\.maxPixels"),
+        ("audio", r"spec\.media\.maxVideoSeconds"),
+    ],
+)
+async def test_what_no_memory_would_hold_is_refused(modality: Modality, limits: str) -> None:
+    job = Job("r", 0, modality, Source(data=b"v"), Admission(10**6, 10**6).admit(modality, 1, 0.0))
+    memory = DecodedMemory(100)
+    job.decoded_bytes = 101
+    with pytest.raises(TooLarge, match=f"101 bytes.*100.*{limits}"):
+        await take_memory(memory, job)
+    assert memory.held == 0
 
 
 async def test_who_is_not_wanted_any_more_decodes_nothing() -> None:

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from fleet_encoder.errors import Cancelled
 from fleet_encoder.media import steps, video
 from fleet_encoder.media.steps import Steps
 from fleet_encoder.media.video import decode_video, probe_video
@@ -80,6 +81,43 @@ async def test_cancelled_within_a_step_it_ends_with_that_step(one_slot: CpuWorke
     done = work.done
     await one_slot.run("video", 1, lambda: None)  # the slot came back
     assert work.done == done
+
+
+async def test_what_nobody_wants_any_more_ends_after_the_step(one_slot: CpuWorkers) -> None:
+    work, wanted = Work(), True
+
+    def check() -> None:
+        if not wanted:
+            raise Cancelled("left")
+
+    running = asyncio.create_task(Steps(work.run()).run(one_slot, "video", 1, check))
+    while not work.done:
+        await asyncio.sleep(0.001)
+    wanted = False
+    with pytest.raises(Cancelled, match="left"):
+        await running
+    assert work.closed.is_set()
+    assert one_slot.slots.held == 0
+
+
+async def test_a_video_whose_caller_left_is_decoded_no_further(film: Film, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every decoder of it stops; the error is the check's own."""
+    monkeypatch.setattr(steps, "STEP_SECONDS", 0.0)
+    data, checked = film("h264_intra.mp4").read_bytes(), 0
+    workers = CpuWorkers("decode", 4, CpuSlots(2))
+
+    def check() -> None:
+        nonlocal checked
+        checked += 1
+        if checked == 5:
+            raise Cancelled("left")
+
+    with pytest.raises(Cancelled, match="left"):
+        await decode_video(
+            data, probe_video(data), range(75), workers=workers, decoders=2, ffmpeg_threads=1, pin=False, check=check
+        )
+    assert checked <= 6
+    workers.close()
 
 
 async def test_cancelled_while_it_waits_for_its_turn_it_is_closed_at_once(one_slot: CpuWorkers) -> None:

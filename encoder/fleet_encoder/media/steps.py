@@ -1,10 +1,15 @@
 """Long work in short steps: a generator that is run for a while, and then lets others have the CPU."""
 
 import threading
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from time import monotonic
 
 from fleet_encoder.workers import CpuWorkers
+
+
+def always_wanted() -> None:
+    """The check of work that nobody gives up."""
+
 
 STEP_SECONDS = 0.04
 """Of one step: long beside what it costs to change threads (0.1 ms), short beside what a person waits for an image."""
@@ -22,11 +27,18 @@ class Steps:
         self._running = threading.Lock()
         self._stopped = False
 
-    async def run(self, workers: CpuWorkers, flow: str, weight: int) -> None:
-        """Run to the end. Where the caller is cancelled, the running step ends at its next yield."""
+    async def run(self, workers: CpuWorkers, flow: str, weight: int, check: Callable[[], None] = always_wanted) -> None:
+        """Run to the end. Where the caller is cancelled, the running step ends at its next yield.
+
+        Args:
+            workers: Where.
+            flow: Who is charged for the CPU time.
+            weight: CPU slots of a step.
+            check: Called between steps; raises where nobody wants the rest, which ends it with that error.
+        """
         try:
             while await workers.run(flow, weight, self._step):
-                pass
+                check()
         finally:
             self._stop()
 

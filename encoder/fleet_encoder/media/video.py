@@ -20,7 +20,7 @@ from fleet_encoder.media.chunks import Span, chunks, decoder_count, spans
 from fleet_encoder.media.containers import check_whole
 from fleet_encoder.media.frame_index import Check, FrameIndex, Pixels, Put, RefusedError, ScannedVideo, Work, any_size
 from fleet_encoder.media.references import DISPOSABLE_CODECS
-from fleet_encoder.media.steps import Steps
+from fleet_encoder.media.steps import Steps, always_wanted
 from fleet_encoder.workers import CpuWorkers
 
 
@@ -90,6 +90,7 @@ async def decode_video(
     pin: bool,
     fit: Fit | None = None,
     flow: str = "video",
+    check: Callable[[], None] = always_wanted,
     libraries: tuple[Backend, ...] | None = None,
 ) -> Video:
     """Decode the frames `indices` of the video that `info` was read from.
@@ -104,6 +105,7 @@ async def decode_video(
         pin: Put the frames into page-locked memory.
         fit: Shrink each frame as soon as it is decoded; None keeps them in full size.
         flow: Who is charged for the CPU time.
+        check: Called between the steps of decoding; what it raises ends all decoders, and is raised.
         libraries: To try in this order, instead of what `backends` says.
 
     Raises:
@@ -124,7 +126,7 @@ async def decode_video(
     for backend in libraries or backends(info.codec, parts):
         works = [backend.decode(data, info.index, part, ffmpeg_threads, put) for part in parts]
         try:
-            await _side_by_side([Steps(work).run(workers, flow, ffmpeg_threads) for work in works])
+            await _side_by_side([Steps(work).run(workers, flow, ffmpeg_threads, check) for work in works])
         except RefusedError as refusal:
             refusals.append(refusal)
             continue

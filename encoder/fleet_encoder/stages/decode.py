@@ -5,7 +5,9 @@ Three stages of the same shape, so that a queue of long videos does not stand be
 
 import time
 from collections.abc import Sequence
+from functools import partial
 
+from fleet_client.protocol import Modality
 from fleet_encoder.admission import Admission
 from fleet_encoder.errors import ItemError, TooLarge
 from fleet_encoder.families.base import AudioInfo, Family, Fit, ImageInfo, VideoInfo
@@ -33,9 +35,6 @@ def frame_fit(family: Family, info: VideoInfo, frames: int, *, on_gpu: bool, bud
         frames: Sampled ones.
         on_gpu: Frames go to a GPU.
         budget: Bytes for all decoded media.
-
-    Raises:
-        TooLarge: Even the shrunk frames are over the budget.
     """
     size = info.width * info.height * BYTES_A_PIXEL * frames
     fit = None
@@ -43,23 +42,37 @@ def frame_fit(family: Family, info: VideoInfo, frames: int, *, on_gpu: bool, bud
         fit = family.fit(info, frames)
     if fit is not None:
         size = fit.width * fit.height * BYTES_A_PIXEL * frames
-    if size > budget:
-        raise TooLarge(
-            f"{frames} frames take {size} bytes of memory, this encoder has {budget} for decoded media: ask for fewer "
-            "with sampling.fps or sampling.frames, or send smaller ones; spec.media.maxFrames and spec.media.maxPixels "
-            "bound both"
-        )
     return fit, size
+
+
+_SMALLER: dict[Modality, str] = {
+    "image": "send a smaller one (spec.media.maxPixels)",
+    "video": "ask for fewer frames with sampling.fps or sampling.frames, or send smaller ones (spec.media.maxFrames, "
+    "spec.media.maxPixels)",
+    "audio": "send it in parts (spec.media.maxVideoSeconds)",
+}
+"""Modality -> what its sender may do, and which limit would have said so earlier."""
 
 
 async def take_memory(memory: DecodedMemory, job: Job) -> None:
     """Wait for the job's share; it is given back with the job's outcome.
 
     Raises:
+        TooLarge: It is over what there is for all.
         ItemError: Nobody wants the job any more.
     """
+    if job.decoded_bytes > memory.limit:
+        raise TooLarge(
+            f"decoded it takes {job.decoded_bytes} bytes of memory, this encoder has {memory.limit} for decoded media: "
+            f"{_SMALLER[job.modality]}"
+        )
     job.memory = share = await memory.take(job.decoded_bytes)
     job.outcome.add_done_callback(lambda _: share.release())
+    check_wanted(job)
+
+
+def check_wanted(job: Job) -> None:
+    """Raise where nobody waits for what the job computes."""
     if not job.wanted(time.monotonic()):
         raise job.unwanted_error()
 
@@ -128,6 +141,7 @@ class DecodeVideo:
             ffmpeg_threads=self._ffmpeg_threads,
             pin=self._on_gpu,
             fit=fit,
+            check=partial(check_wanted, job),
         )
         drop_source(self._admission, job)
         return [None]

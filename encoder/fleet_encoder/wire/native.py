@@ -18,6 +18,7 @@ import zmq.asyncio
 from fleet_client import protocol
 from fleet_encoder.errors import Busy, Invalid, ItemError
 from fleet_encoder.job import Job, Outcome, Source
+from fleet_encoder.logs import Sparse
 from fleet_encoder.metrics import Metrics
 from fleet_encoder.pipeline import Pipeline
 from fleet_encoder.wire.outbox import Outbox
@@ -61,6 +62,7 @@ class NativeWire:
         self._welcome = welcome
         self._metrics = metrics
         self._clients: dict[bytes, Requests] = {}
+        self._garbage = Sparse()
         self._context = zmq.asyncio.Context()
         self._socket = socket = self._context.socket(zmq.ROUTER)
         socket.setsockopt(zmq.ROUTER_MANDATORY, 1)
@@ -115,7 +117,8 @@ class NativeWire:
                 self._handle(peer, message, frames[2:])
             except ValueError as error:
                 self._metrics.wire_errors.inc()
-                log.warning("message not understood", error=str(error))
+                if (left_out := self._garbage.count()) is not None:
+                    log.warning("message not understood", error=str(error), more_left_out=left_out)
                 self._refuse(peer, "", -1, Invalid(str(error)))
             except Exception:
                 log.exception("message failed")

@@ -15,6 +15,8 @@ Frames = Sequence[Any]
 RETRY_SECONDS = 0.01
 STUCK_SECONDS = 30.0
 MAX_BACKLOG_BYTES = 1 << 30
+MAX_TOTAL_BYTES = 2 << 30
+"""Of all clients together: they may be many, and each a little slow."""
 
 
 @dataclass(slots=True)
@@ -30,7 +32,8 @@ class Outbox:
     """Sends on a ROUTER socket, never blocking.
 
     A message that a client's pipe has no room for waits here, in order. A client that takes nothing for
-    `STUCK_SECONDS`, or is behind by `MAX_BACKLOG_BYTES`, or is no longer connected, is given up.
+    `STUCK_SECONDS`, or is behind by `MAX_BACKLOG_BYTES`, or is no longer connected, is given up; so is the one that is
+    behind most where all together are by `MAX_TOTAL_BYTES`.
 
     Args:
         socket: ROUTER with ROUTER_MANDATORY set.
@@ -61,6 +64,11 @@ class Outbox:
         if backlog.bytes > MAX_BACKLOG_BYTES and len(backlog.messages) > 1:  # one reply alone may be that long
             self._drop(peer)
             return False
+        if sum(each.bytes for each in self._backlogs.values()) > MAX_TOTAL_BYTES and len(self._backlogs) > 1:
+            slowest = max(self._backlogs, key=lambda each: self._backlogs[each].bytes)
+            self._drop(slowest)
+            if slowest == peer:
+                return False
         if self._pump is None or self._pump.done():
             self._pump = asyncio.ensure_future(self._retry())
         return True
