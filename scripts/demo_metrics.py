@@ -7,7 +7,7 @@ from prometheus_client.metrics_core import Metric
 from prometheus_client.parser import text_string_to_metric_families
 from rich.table import Table
 
-STAGES = ("fetch", "inspect", "decode_image", "decode_video", "decode_audio", "preprocess", "forward")
+STAGES = ("fetch", "inspect", "decode_image", "decode_video", "decode_audio", "preprocess", "forward", "forward_long")
 EXCERPT = (
     "encoder_items_total",
     "encoder_cache_hits_total",

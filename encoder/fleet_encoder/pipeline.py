@@ -2,11 +2,14 @@
 
 ::
 
-    submit -> admission -> (fetch) -> inspect -+-> decode_image -> preprocess_image -+-> forward -> outcome
-                                               +-> decode_video -> preprocess_video -+
-                                               +-> decode_audio -> preprocess_audio -+
+    submit -> admission -> (fetch) -> inspect -+-> decode_image -> preprocess_image -+-> forward ------+-> outcome
+                                               +-> decode_video -> preprocess_video -+                 |
+                                               +-> decode_audio -> preprocess_audio -+-> forward_long -+
                                                |
                                                +-> in the cache, or identical to one in flight: outcome
+
+An item that takes several forward passes would share few of them with others, and make those wait for all of them. So
+it goes through `forward_long`, one at a time, and its passes alternate with those of `forward`.
 
 Facades (`wire/`) submit items and wait for each one's `outcome`. All methods run on the event loop.
 """
@@ -47,8 +50,10 @@ class Pipeline:
         inspect: Of the inspect stage.
         decode: Of the decode stages, with their workers.
         preprocess: Of the preprocess stages, with their workers.
-        forward: Of the forward stage.
-        batching: Patches and seconds of one batch.
+        forward: Of the forward stages.
+        max_patches: Of one batch.
+        max_wait: Seconds that a batch waits for items that are close.
+        pass_patches: Of one forward pass; a larger item is a long one.
         admission: Front door.
         cache: Embeddings kept.
         lifecycle: Draining?
@@ -66,6 +71,7 @@ class Pipeline:
         forward: Work,
         max_patches: int,
         max_wait: float,
+        pass_patches: int,
         admission: Admission,
         cache: EmbeddingCache,
         lifecycle: Lifecycle,
@@ -78,6 +84,7 @@ class Pipeline:
         self.metrics = metrics
         self.served_per_second = 0.0
         self.broken = asyncio.Event()
+        self._pass_patches = pass_patches
         self._failures = 0
         self._in_flight: dict[bytes, Job] = {}
         self._live: set[Job] = set()
@@ -98,14 +105,21 @@ class Pipeline:
             for modality, (work, workers) in preprocess.items()
             if modality in modalities
         }
-        self.forward = stage(
-            "forward", self._timed(forward), 1, READY_QUEUE, Batching(max_patches, max_wait, self._more_coming)
-        )
+        passes = self._timed(forward)
+        self.forward = stage("forward", passes, 1, READY_QUEUE, Batching(max_patches, max_wait, self._more_coming))
+        self.forward_long = stage("forward_long", passes, 1, READY_QUEUE)
 
     @property
     def stages(self) -> list[Stage]:
         """All of them, in the order of a job's way."""
-        return [self.fetch, self.inspect, *self.decode.values(), *self.preprocess.values(), self.forward]
+        return [
+            self.fetch,
+            self.inspect,
+            *self.decode.values(),
+            *self.preprocess.values(),
+            self.forward,
+            self.forward_long,
+        ]
 
     @property
     def tasks(self) -> "list[asyncio.Task[None]]":
@@ -118,8 +132,9 @@ class Pipeline:
         self.inspect.start(self._after_inspect)
         for modality, stage in self.decode.items():
             stage.start(self.preprocess[modality].put)
-            self.preprocess[modality].start(self.forward.put)
+            self.preprocess[modality].start(self._after_preprocess)
         self.forward.start(self._after_forward)
+        self.forward_long.start(self._after_forward)
 
     async def stop(self) -> None:
         """End all workers. Jobs that are still inside end as `Draining` does."""
@@ -200,6 +215,9 @@ class Pipeline:
         self._in_flight[job.key] = job
         await self.decode[job.modality].put(job)
 
+    async def _after_preprocess(self, job: Job) -> None:
+        await (self.forward_long if job.patches > self._pass_patches else self.forward).put(job)
+
     async def _after_forward(self, job: Job) -> None:
         assert job.embedding is not None
         assert job.key is not None
@@ -233,7 +251,8 @@ class Pipeline:
             started = time.monotonic()
             errors = await forward(jobs)
             self._judge(errors)
-            rate = sum(job.patches for job in jobs) / max(time.monotonic() - started, 1e-6)
+            sharing = sum(stage.running > 0 for stage in (self.forward, self.forward_long))
+            rate = sharing * sum(job.patches for job in jobs) / max(time.monotonic() - started, 1e-6)
             self.served_per_second = rate if not self.served_per_second else 0.7 * self.served_per_second + 0.3 * rate
             return list(errors)
 

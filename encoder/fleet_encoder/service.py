@@ -137,6 +137,7 @@ class Service:
             forward=Forward(self.runner.passes, self._forwarding, config.forward_threads, self.metrics),
             max_patches=config.batch_max_patches,
             max_wait=config.batch_max_wait,
+            pass_patches=self.family.pass_patches(self.runner.device),
             admission=self.admission,
             cache=self.cache,
             lifecycle=self.lifecycle,

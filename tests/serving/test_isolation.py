@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from conftest import EncoderProcess
-from fleet_client.protocol import Status
+from fleet_client.protocol import Sampling, Status
 from peer import Peer, unique_jpeg
 
 
@@ -59,6 +59,27 @@ def test_a_slow_url_delays_nobody(vision_encoder: EncoderProcess, slow_site: Slo
         slow_site.release.set()
         assert {result.status for result, _ in slow.results(40).values()} == {Status.OK}
     assert "secret" not in vision_encoder.log
+
+
+def test_an_image_passes_a_long_video_between_its_forward_passes(
+    vision_encoder: EncoderProcess, photos: Path, clips: Path
+) -> None:
+    def long_ones(series: str) -> float:
+        return vision_encoder.metric(f"encoder_stage_{series}_total", stage="forward_long")
+
+    ended, busy = long_ones("items"), long_ones("busy_seconds")
+    with Peer(vision_encoder.endpoint) as slow, Peer(vision_encoder.endpoint) as other:
+        slow.encode([("video", (clips / "bigbuckbunny.mp4").read_bytes())], sampling=Sampling(frames=24))
+        while long_ones("busy_seconds") == busy:
+            pass
+        answers = other.ask([("image", unique_jpeg(photos / "rocket.jpg", 3050))])
+        assert answers[0][0].status is Status.OK
+        assert "forward" in (answers[0][0].stage_ms or {})
+        assert long_ones("items") == ended
+        result, _ = slow.results(1)["r1", 0]
+    assert result.status is Status.OK
+    assert "forward_long" in (result.stage_ms or {})
+    assert long_ones("items") == ended + 1
 
 
 def test_items_of_one_request_are_answered_as_they_are_done(

@@ -197,6 +197,10 @@ class Family(Protocol):
         """
         ...
 
+    def pass_patches(self, device: torch.device) -> int:
+        """Patches (or audio frames) of one forward pass on `device` at most. A larger item takes several passes."""
+        ...
+
     def encode(self, tower: torch.nn.Module, batch: list[Features]) -> Passes:
         """Items of several requests, in forward passes of bounded size; a generator that yields between any two.
 

@@ -133,13 +133,16 @@ class Qwen2Audio:
         config.audio_config._attn_implementation = attention.choose(device, dtype)
         return tower.eval(), loaded
 
+    def pass_patches(self, device: torch.device) -> int:
+        """Mel frames of one forward pass at most: those of so many whole windows."""
+        return _pass_windows(device) * int(self.extractor.nb_max_frames)
+
     def encode(self, tower: nn.Module, batch: list[Features]) -> Passes:
         """The windows of all clips, in passes where they are too many for one."""
         assert isinstance(tower, AudioTower)
-        limit = CPU_PASS_WINDOWS if tower.device.type == "cpu" else PASS_WINDOWS
         parts: list[list[torch.Tensor]] = [[] for _ in batch]
         mels = [item.tensor.split(item.extra["widths"], dim=1) for item in batch]
-        for number, plan in enumerate(passes([(len(each), 1) for each in mels], limit)):
+        for number, plan in enumerate(passes([(len(each), 1) for each in mels], _pass_windows(tower.device))):
             if number:
                 yield
             cuts = [batch[piece.item].extra["windows"][piece.start : piece.stop] for piece in plan]
@@ -174,3 +177,7 @@ class Qwen2Audio:
         )
         small.save(directory, Qwen2AudioForConditionalGeneration, config, seed)
         WhisperFeatureExtractor(feature_size=config.audio_config.num_mel_bins).save_pretrained(directory)
+
+
+def _pass_windows(device: torch.device) -> int:
+    return CPU_PASS_WINDOWS if device.type == "cpu" else PASS_WINDOWS
