@@ -16,7 +16,7 @@ Facades (`wire/`) submit items and wait for each one's `outcome`. All methods ru
 
 import asyncio
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from fleet_client.protocol import Modality, Sampling
 from fleet_encoder.admission import ESTIMATED_PATCHES, Admission
@@ -53,7 +53,7 @@ class Pipeline:
         forward: Of the forward stages.
         max_patches: Of one batch.
         max_wait: Seconds that a batch waits for items that are close.
-        pass_patches: Of one forward pass; a larger item is a long one.
+        is_long: Whether a preprocessed job takes several forward passes.
         admission: Front door.
         cache: Embeddings kept.
         lifecycle: Draining?
@@ -71,7 +71,7 @@ class Pipeline:
         forward: Work,
         max_patches: int,
         max_wait: float,
-        pass_patches: int,
+        is_long: Callable[[Job], bool],
         admission: Admission,
         cache: EmbeddingCache,
         lifecycle: Lifecycle,
@@ -84,7 +84,7 @@ class Pipeline:
         self.metrics = metrics
         self.served_per_second = 0.0
         self.broken = asyncio.Event()
-        self._pass_patches = pass_patches
+        self._is_long = is_long
         self._failures = 0
         self._in_flight: dict[bytes, Job] = {}
         self._live: set[Job] = set()
@@ -216,7 +216,7 @@ class Pipeline:
         await self.decode[job.modality].put(job)
 
     async def _after_preprocess(self, job: Job) -> None:
-        await (self.forward_long if job.patches > self._pass_patches else self.forward).put(job)
+        await (self.forward_long if self._is_long(job) else self.forward).put(job)
 
     async def _after_forward(self, job: Job) -> None:
         assert job.embedding is not None

@@ -16,6 +16,7 @@ from fleet_encoder.config import Config, CpuUse
 from fleet_encoder.drain import Lifecycle
 from fleet_encoder.families.base import Family
 from fleet_encoder.housekeeping import Housekeeping
+from fleet_encoder.job import Job
 from fleet_encoder.memory import DecodedMemory
 from fleet_encoder.metrics import Metrics
 from fleet_encoder.pipeline import Pipeline
@@ -137,12 +138,15 @@ class Service:
             forward=Forward(self.runner.passes, self._forwarding, config.forward_threads, self.metrics),
             max_patches=config.batch_max_patches,
             max_wait=config.batch_max_wait,
-            pass_patches=self.family.pass_patches(self.runner.device),
+            is_long=self._is_long,
             admission=self.admission,
             cache=self.cache,
             lifecycle=self.lifecycle,
             metrics=self.metrics,
         )
+
+    def _is_long(self, job: Job) -> bool:
+        return job.features is not None and self.family.pass_count(job.features, self.runner.device) > 1
 
     def welcome(self) -> protocol.Welcome:
         """What this encoder is and takes."""

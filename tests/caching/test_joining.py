@@ -31,7 +31,7 @@ def pipeline() -> Pipeline:
         forward=nothing,
         max_patches=100,
         max_wait=0.0,
-        pass_patches=100,
+        is_long=lambda job: False,
         admission=Admission(10**9, 10**9),
         cache=EmbeddingCache(0),
         lifecycle=lifecycle,

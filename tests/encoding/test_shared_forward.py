@@ -1,14 +1,17 @@
 """What an item shares a forward pass with changes nothing, nor does cutting a pass in parts."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from encoding.reference import TOLERANCE, clip, encoded, picture, prepared, relative, sound, spoken
+from encoding.reference import CPU, TOLERANCE, clip, encoded, loaded, picture, prepared, relative, sound, spoken
 from fleet_encoder.families import qwen2_audio as audio_family
 from fleet_encoder.families import qwen_vision
+from fleet_encoder.families.base import Features
 from fleet_encoder.families.passes import passes
 
 
@@ -45,6 +48,30 @@ def test_passes_cut_between_grid_steps(qwen2_5_vl, mixed, limit, monkeypatch) ->
     for tokens, expected in zip(encoded(qwen2_5_vl, *items), alone, strict=True):
         assert relative(tokens, expected) <= TOLERANCE
     assert len(forwards) > 1
+
+
+@torch.inference_mode()
+def passes_taken(directory: Path, item: Features) -> int:
+    family, tower = loaded(directory)
+    return 1 + sum(1 for _ in family.encode(tower, [item]))
+
+
+@pytest.mark.parametrize("limit", [1, 500, 10**6])
+def test_an_image_is_one_pass_and_a_clip_as_many_as_it_is_told(qwen2_5_vl, mixed, limit, monkeypatch) -> None:
+    monkeypatch.setattr(qwen_vision, "CPU_PASS_PATCHES", limit)
+    family, _ = loaded(qwen2_5_vl)
+    told = [family.pass_count(item, CPU) for item in mixed[0]]
+    assert told == [passes_taken(qwen2_5_vl, item) for item in mixed[0]]
+    assert told == [1, {1: 2, 500: 2, 10**6: 1}[limit], 1, 1, 1]
+
+
+@pytest.mark.parametrize(("limit", "count"), [(4, 1), (1, 2)])
+def test_audio_is_as_many_passes_as_it_is_told(qwen2_audio, speech, limit, count, monkeypatch) -> None:
+    monkeypatch.setattr(audio_family, "CPU_PASS_WINDOWS", limit)
+    words = np.tile(np.concatenate([spoken(path) for path in sorted(speech.glob("*.wav"))]), 4)
+    item = prepared(qwen2_audio, sound(words[: 40 * 16_000]))
+    family, _ = loaded(qwen2_audio)
+    assert family.pass_count(item, CPU) == passes_taken(qwen2_audio, item) == count
 
 
 def test_clips_of_all_lengths_together(qwen2_audio, speech, monkeypatch) -> None:

@@ -197,8 +197,8 @@ class Family(Protocol):
         """
         ...
 
-    def pass_patches(self, device: torch.device) -> int:
-        """Patches (or audio frames) of one forward pass on `device` at most. A larger item takes several passes."""
+    def pass_count(self, item: Features, device: torch.device) -> int:
+        """Forward passes that the item takes on `device` where it is a batch of its own."""
         ...
 
     def encode(self, tower: torch.nn.Module, batch: list[Features]) -> Passes:

@@ -133,9 +133,9 @@ class Qwen2Audio:
         config.audio_config._attn_implementation = attention.choose(device, dtype)
         return tower.eval(), loaded
 
-    def pass_patches(self, device: torch.device) -> int:
-        """Mel frames of one forward pass at most: those of so many whole windows."""
-        return _pass_windows(device) * int(self.extractor.nb_max_frames)
+    def pass_count(self, item: Features, device: torch.device) -> int:
+        """By its windows."""
+        return len(passes([(len(item.extra["widths"]), 1)], _pass_windows(device)))
 
     def encode(self, tower: nn.Module, batch: list[Features]) -> Passes:
         """The windows of all clips, in passes where they are too many for one."""

@@ -149,16 +149,15 @@ class QwenVision:
         vision._attn_implementation = attention.choose(device, dtype)
         return VisionTower(tower, self.rules.image_affine, self.rules.video_affine).eval(), loaded
 
-    def pass_patches(self, device: torch.device) -> int:
-        """Patches of one forward pass at most."""
-        return CPU_PASS_PATCHES if device.type == "cpu" else PASS_PATCHES
+    def pass_count(self, item: Features, device: torch.device) -> int:
+        """One for every image, however large."""
+        return len(passes([_grid_steps(item)], _limit(device)))
 
     def encode(self, tower: nn.Module, batch: list[Features]) -> Passes:
         """Images and videos of several requests, in passes where they are too many for one."""
         assert isinstance(tower, VisionTower)
-        steps = [(t, h * w) for t, h, w in map(_grid, batch)]
         parts: list[list[torch.Tensor]] = [[] for _ in batch]
-        for number, plan in enumerate(passes(steps, self.pass_patches(tower.device))):
+        for number, plan in enumerate(passes([_grid_steps(item) for item in batch], _limit(tower.device))):
             if number:
                 yield
             pieces = sorted(plan, key=lambda piece: batch[piece.item].modality)  # images first
@@ -193,6 +192,16 @@ class QwenVision:
             info = VideoInfo(4, 2.0, 2.0, side, side, "raw")
             return Video(torch.from_numpy(np.stack([frame] * 4)), [0, 1, 2, 3], [0.0, 0.5, 1.0, 1.5], info, "none")
         raise Incompatible(f"this model has no {modality}")
+
+
+def _limit(device: torch.device) -> int:
+    return CPU_PASS_PATCHES if device.type == "cpu" else PASS_PATCHES
+
+
+def _grid_steps(item: Features) -> tuple[int, int]:
+    """Their number, and the patches of each: what may go into a pass by itself."""
+    t, h, w = _grid(item)
+    return t, h * w
 
 
 def _grid(item: Features) -> tuple[int, int, int]:
