@@ -1,6 +1,7 @@
 """`encoderfleet`: the command line. Each command is a module of its own, imported only when it is used."""
 
 import importlib
+import signal
 from typing import Any
 
 import click
@@ -14,6 +15,10 @@ COMMANDS = {
 """Command -> module, and the extra that brings what the module imports."""
 
 
+INTERRUPTED = 128 + signal.SIGINT
+"""Exit code of Ctrl-C where a command has not its own way to end."""
+
+
 class LazyGroup(click.Group):
     """Imports a command's module when the command is asked for: `--help` need not load torch."""
 
@@ -23,6 +28,9 @@ class LazyGroup(click.Group):
             return super().invoke(ctx)
         except BrokenPipeError:
             raise  # `| head`: click ends that quietly
+        except KeyboardInterrupt:
+            click.echo(err=True)  # leaves the line in which the terminal shows ^C
+            raise click.exceptions.Exit(INTERRUPTED) from None
         except OSError as error:
             where = f": {error.filename}" if error.filename else ""
             raise click.ClickException(f"{error.strerror or error}{where}") from error
