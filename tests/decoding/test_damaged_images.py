@@ -1,6 +1,7 @@
 """Files that are no images, or no longer: one clear line for the sender, nothing on stderr, no memory spent."""
 
 import io
+import re
 import resource
 import struct
 import warnings
@@ -13,13 +14,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from fleet_encoder.errors import Invalid, ItemError, TooLarge
+from fleet_encoder.errors import Internal, Invalid, ItemError, TooLarge
 from fleet_encoder.limits import MediaLimits
 from fleet_encoder.media.image import decode_image, probe_image
+from fleet_encoder.media.shortage import check_shortage
 
 NOISE = Image.fromarray(np.random.default_rng(3).integers(0, 256, (90, 120, 3), dtype=np.uint8))
 pytestmark = pytest.mark.filterwarnings(r"ignore::UserWarning:PIL\..*")  # as image_header.py has it in a process
-FORMATS = ["JPEG", "PNG", "WEBP", "AVIF", "GIF", "BMP", "TIFF", "PPM", "JPEG2000", "QOI"]
+FORMATS = ["JPEG", "PNG", "WEBP", "AVIF", "GIF", "BMP", "TIFF", "PPM"]
 
 
 def encoded(name: str, image: Image.Image = NOISE) -> bytes:
@@ -119,6 +121,40 @@ def test_floating_point_pixels_are_no_colours() -> None:
     assert "floating-point" in refusal(data)
 
 
+@pytest.mark.parametrize(
+    ("data", "words"),
+    [
+        (encoded("JPEG2000"), "not an image in a format"),
+        (encoded("QOI"), "not an image in a format"),
+        (b"P3 2 1 255\n1 2 3 4 5 6\n", "PPM is not read here.*send it as PNG"),
+        (b"P6 2 1 100\n" + bytes(6), "PPM is not read here.*send it as PNG"),
+        (bmp(4, 4)[:30] + struct.pack("<I", 1) + bmp(4, 4)[34:], "BMP"),
+    ],
+    ids=["JPEG 2000", "QOI", "plain PPM", "PPM of 100 levels", "run-length BMP"],
+)
+def test_what_takes_seconds_a_megapixel(data: bytes, words: str) -> None:
+    """Decoders written in Python, and one that lets no other thread run."""
+    assert re.search(words, refusal(data))
+
+
+def test_a_jpeg_that_says_the_same_again_and_again() -> None:
+    file = io.BytesIO()
+    NOISE.save(file, "JPEG", progressive=True)
+    data = file.getvalue()
+    last = data.rindex(b"\xff\xda")
+    again = data[:-2] + data[last:-2] * 95 + data[-2:]
+    assert "over 100 scans" in refusal(again)
+    few = data[:-2] + data[last:-2] * 5 + data[-2:]
+    assert decode_image(few, probe_image(few)).pixels.shape == (90, 120, 3)
+
+
+@pytest.mark.parametrize("error", [MemoryError(), RuntimeError("[enforce] DefaultCPUAllocator: can't allocate memory")])
+def test_no_memory_left_is_not_the_files_fault(error: Exception) -> None:
+    check_shortage(ValueError("damaged"))
+    with pytest.raises(Internal, match="no memory"):
+        check_shortage(error)
+
+
 def test_a_damaged_exif_block_turns_nothing() -> None:
     file = io.BytesIO()
     NOISE.save(file, "JPEG", exif=b"Exif\0\0MM\0*\xff\xff\xff\xff" + b"\xff" * 40)
@@ -138,7 +174,7 @@ def test_bytes_changed_at_random_give_an_image_or_a_refusal(name: str, data: st.
         info = probe_image(damaged)
         MediaLimits(max_pixels=1_000_000).check_pixels(info.width, info.height)
         pixels = decode_image(damaged, info).pixels
-    except ItemError:
+    except (Invalid, TooLarge):
         pass
     else:
         assert pixels.shape == (info.height, info.width, 3)

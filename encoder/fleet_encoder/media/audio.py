@@ -16,6 +16,7 @@ from fleet_encoder.families.base import Audio, AudioInfo
 from fleet_encoder.media.buffers import Data, as_tensor
 from fleet_encoder.media.containers import check_whole
 from fleet_encoder.media.pyav_file import open_file, packets_to_index
+from fleet_encoder.media.shortage import check_shortage
 
 try:
     from torchcodec.decoders import AudioDecoder
@@ -102,7 +103,8 @@ def _decode_with_torchcodec(data: Data, rate: int, limit: float) -> Samples | No
         # Times are those of the file: a cut of a broadcast may begin at any hour.
         end = decoder.metadata.begin_stream_seconds + limit
         samples: Samples = decoder.get_samples_played_in_range(0, end).data[0].numpy()
-    except (RuntimeError, ValueError):
+    except (RuntimeError, ValueError) as error:
+        check_shortage(error)
         return None
     return samples
 

@@ -15,12 +15,13 @@ import simplejpeg
 import torch
 from PIL.ImageFile import ImageFile
 
-from fleet_encoder.errors import Invalid
+from fleet_encoder.errors import Invalid, ItemError
 from fleet_encoder.families.base import Image, ImageInfo
 from fleet_encoder.media.buffers import Data, as_tensor, check_not_empty
 from fleet_encoder.media.gif import first_image, gif_header
-from fleet_encoder.media.image_header import image_format, open_image, orientation
+from fleet_encoder.media.image_header import check_scans, image_format, open_image, orientation
 from fleet_encoder.media.png import critical_chunks
+from fleet_encoder.media.shortage import check_shortage
 
 try:
     from torchcodec.decoders import decode_avif, decode_gif, decode_png, decode_webp
@@ -57,6 +58,8 @@ def probe_image(data: Data) -> ImageInfo:
             raise Invalid(f"the GIF image has no pixels: {header.width}x{header.height}")
         return ImageInfo(width=header.width, height=header.height, format=name)
     image = open_image(data, name)
+    if name == "JPEG":
+        check_scans(data)
     width, height = image.size
     if orientation(image) in _TURNED_TO_THE_SIDE:
         width, height = height, width
@@ -71,9 +74,10 @@ def decode_image(data: Data, info: ImageInfo) -> Image:
     """
     try:
         pixels = _decode(data, info.format)
-    except Invalid:
+    except ItemError:
         raise
     except Exception as error:  # each library has its own; none has a text that is fit for a caller
+        check_shortage(error)
         raise Invalid(
             f"the {info.format} image is damaged or cut off (its header says {info.width}x{info.height}): "
             "send the whole file"

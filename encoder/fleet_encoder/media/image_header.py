@@ -2,6 +2,10 @@
 
 Pillow's plugins are called one by one, not through `PIL.Image.open`: that would try formats that no caller means
 (EPS starts a Ghostscript), and refuse large images by a rule of its own before the pool's limit could be named.
+
+What costs much more than its pixels is refused here too: formats whose decoder is written in Python (QOI, plain and
+odd PPM, run-length BMP: seconds a megapixel), JPEG 2000, whose decoder holds the interpreter for the whole image, and
+JPEGs that say the same pixels again and again.
 """
 
 import warnings
@@ -11,11 +15,9 @@ from PIL import (
     BmpImagePlugin,
     GifImagePlugin,
     Image,
-    Jpeg2KImagePlugin,
     JpegImagePlugin,
     PngImagePlugin,
     PpmImagePlugin,
-    QoiImagePlugin,
     TiffImagePlugin,
     WebPImagePlugin,
 )
@@ -23,11 +25,14 @@ from PIL.ImageFile import ImageFile
 
 from fleet_encoder.errors import Invalid, TooLarge
 from fleet_encoder.media.buffers import Data, as_file
+from fleet_encoder.media.shortage import check_shortage
 
 # Odd metadata in a caller's file is no news for the operator of a pool.
 warnings.filterwarnings("ignore", module=r"PIL\.")
 
 ORIENTATION_TAG = 0x0112
+MAX_SCANS = 100
+"""Of a JPEG; a progressive one has about ten. Each costs a pass over all pixels, however few bytes it has."""
 _SIGNATURE_BYTES = 32
 _PLUGINS: dict[str, type[ImageFile]] = {
     "JPEG": JpegImagePlugin.JpegImageFile,
@@ -38,9 +43,9 @@ _PLUGINS: dict[str, type[ImageFile]] = {
     "BMP": BmpImagePlugin.BmpImageFile,
     "TIFF": TiffImagePlugin.TiffImageFile,
     "PPM": PpmImagePlugin.PpmImageFile,
-    "JPEG2000": Jpeg2KImagePlugin.Jpeg2KImageFile,
-    "QOI": QoiImagePlugin.QoiImageFile,
 }
+_SCAN = b"\xff\xda"
+_PIECE = 1 << 20
 _HEIC_BRANDS = (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx")
 
 
@@ -73,10 +78,26 @@ def open_image(data: Data, name: str) -> ImageFile:
     except Image.DecompressionBombError as error:
         raise TooLarge("the image is too large by any measure (spec.media.maxPixels): send it smaller") from error
     except Exception as error:  # whatever a damaged header makes a plugin stumble over
+        check_shortage(error)
         raise Invalid(f"the header of the {name} image is damaged or cut off: send the whole file") from error
     if min(image.size) < 1:
         raise Invalid(f"the {name} image has no pixels: {image.size[0]}x{image.size[1]}")
+    if any(tile.codec_name in Image.DECODERS for tile in image.tile):  # where Pillow registers decoders in Python
+        raise Invalid(f"this kind of {name} is not read here, as it takes minutes: send it as PNG")
     return image
+
+
+def check_scans(data: Data) -> None:
+    """Refuse a JPEG that goes over its pixels too often.
+
+    Raises:
+        Invalid: It does.
+    """
+    count = 0
+    for start in range(0, len(data), _PIECE):  # in pieces, as other threads get no turn within one
+        count += bytes(data[start : start + _PIECE + 1]).count(_SCAN)
+        if count > MAX_SCANS:
+            raise Invalid(f"the JPEG image has over {MAX_SCANS} scans: save it anew")
 
 
 def orientation(image: ImageFile) -> int:

@@ -19,6 +19,7 @@ from fleet_encoder.media.frame_index import (
     any_size,
     scanned_video,
 )
+from fleet_encoder.media.shortage import check_shortage
 
 NAME = "torchcodec"
 CALL_SECONDS = 0.03
@@ -40,6 +41,7 @@ def scan(data: Data, check: Check = any_size) -> ScannedVideo:
         check_packets(header.num_frames_from_header or 0)
         packets = stream.scan()
     except (RuntimeError, ValueError) as error:
+        check_shortage(error)
         raise RefusedError("not a video in a format that is read here, or its header is damaged") from error
     check_packets(len(packets))
     index = FrameIndex(pts=packets.pts_seconds.numpy(), keyframes=tuple(packets.key_frame_indices.tolist()))
@@ -83,6 +85,7 @@ def _open(data: Data, threads: int) -> VideoDecoder:
             as_tensor(data), dimension_order="NHWC", num_ffmpeg_threads=threads, seek_mode="exact", device="cpu"
         )
     except (RuntimeError, ValueError) as error:
+        check_shortage(error)
         raise RefusedError("the video cannot be opened") from error
 
 
@@ -91,6 +94,7 @@ def _frame(decoder: VideoDecoder, number: int, index: FrameIndex) -> torch.Tenso
     try:
         frame = decoder.get_frame_at(number)
     except (RuntimeError, IndexError) as error:
+        check_shortage(error)
         raise RefusedError(f"{index.place(number)}, cannot be decoded") from error
     if frame.pts_seconds != index.pts[number]:
         raise RefusedError(f"{index.place(number)}, cannot be decoded")
