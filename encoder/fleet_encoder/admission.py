@@ -1,9 +1,10 @@
 """What may come in: bounded in patches and in bytes; beyond that BUSY, at once.
 
-Pure counting. A patch is one patch of a vision tower or one frame of an audio tower. What an item costs is known
-only after its header is read, so it is admitted on an estimate from its bytes, and corrected then.
+Counting, and the futures of who waits for room. A patch is one patch of a vision tower or one frame of an audio tower.
+What an item costs is known only after its header is read, so it is admitted on an estimate, and corrected then.
 """
 
+import asyncio
 from dataclasses import dataclass
 
 from fleet_client.protocol import Modality
@@ -17,6 +18,7 @@ MAX_ITEMS = 8192
 
 MIN_RETRY_SECONDS = 0.05
 MAX_RETRY_SECONDS = 10.0
+BYTES_RETRY_SECONDS = 1.0
 
 
 @dataclass(slots=True)
@@ -41,6 +43,7 @@ class Admission:
         self.patches = 0
         self.bytes = 0
         self.items = 0
+        self._waiters: set[asyncio.Future[None]] = set()
 
     def admit(self, modality: Modality, size: int | None, served_per_second: float) -> Ticket:
         """Take an item of `size` bytes in.
@@ -62,13 +65,45 @@ class Admission:
             raise Busy(
                 f"{self.patches} patches and {self.bytes} bytes are pending, the limits are {self.max_patches} "
                 f"and {self.max_bytes} (spec.admission): retry later or at another encoder",
-                retry_hint(self.patches + patches - self.max_patches, served_per_second),
+                self._retry_hint(patches, size, served_per_second),
             )
         ticket = Ticket(patches, size)
         self.patches += patches
         self.bytes += size
         self.items += 1
         return ticket
+
+    def _retry_hint(self, patches: int, size: int, served_per_second: float) -> float:
+        """Seconds until so much more may fit. Bytes leave as fast as the patches do that they become."""
+        excess = float(self.patches + patches - self.max_patches)
+        over = self.bytes + size - self.max_bytes
+        if over > 0 and self.bytes:
+            excess = max(excess, over * self.patches / self.bytes)
+        hint = retry_hint(excess, served_per_second)
+        # Who was refused for its bytes sends them again to ask.
+        return max(BYTES_RETRY_SECONDS, hint) if over > 0 else hint
+
+    async def room(self) -> None:
+        """Wait until less is pending than the limits: for items whose bytes and patches come later."""
+        if not self._full:
+            return
+        waiter: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._waiters.add(waiter)
+        try:
+            await waiter
+        finally:
+            self._waiters.discard(waiter)
+
+    @property
+    def _full(self) -> bool:
+        return self.patches >= self.max_patches or self.bytes >= self.max_bytes
+
+    def _let_in(self) -> None:
+        if self._waiters and not self._full:
+            for waiter in self._waiters:
+                if not waiter.done():
+                    waiter.set_result(None)
+            self._waiters.clear()
 
     def correct(self, ticket: Ticket, *, patches: int | None = None, size: int | None = None) -> None:
         """Replace the estimate by what the header or the download said. Never refuses: the item is in."""
@@ -78,15 +113,18 @@ class Admission:
         if size is not None:
             self.bytes += size - ticket.bytes
             ticket.bytes = size
+        self._let_in()
 
     def release(self, ticket: Ticket) -> None:
-        """The item is delivered or dropped."""
-        self.patches -= ticket.patches
-        self.bytes -= ticket.bytes
+        """The item has its outcome: it is work no more."""
+        self.correct(ticket, patches=0, size=0)
+
+    def leave(self) -> None:
+        """The item is gone from every queue: there may be another one."""
         self.items -= 1
 
 
-def retry_hint(excess_patches: int, served_per_second: float) -> float:
+def retry_hint(excess_patches: float, served_per_second: float) -> float:
     """Seconds until `excess_patches` are likely gone, within sane bounds."""
     if served_per_second <= 0:
         return 1.0

@@ -47,7 +47,7 @@ class Housekeeping:
         metrics.draining.set_function(lambda: float(service.lifecycle.draining))
         metrics.pending_patches.set_function(lambda: service.admission.patches)
         metrics.pending_bytes.set_function(lambda: service.admission.bytes)
-        metrics.pending_items.set_function(lambda: service.admission.items)
+        metrics.pending_items.set_function(lambda: service.pipeline.pending)
         metrics.cache_bytes.set_function(lambda: service.cache.size)
         metrics.cache_entries.set_function(lambda: len(service.cache))
         metrics.cpu_held.set_function(lambda: service.slots.held)

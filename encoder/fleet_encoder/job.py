@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -46,6 +47,8 @@ class Job:
         stage_seconds: Time in each stage, waiting included.
         followers: Identical items that wait for this one's embedding.
         cancelled: Its caller does not wait any more.
+        queued: In a stage's queue, until the stage comes to it: also after the outcome of a job that was given up.
+        left: Called when it has its outcome and is in no queue any more.
         running: A stage works on it.
         memory: Share that its decoded media or features hold, until the outcome; None while there are none.
         download: Under way now; hung up where the job is cancelled.
@@ -62,6 +65,8 @@ class Job:
     stage_seconds: dict[str, float] = field(default_factory=dict)
     followers: "list[Job]" = field(default_factory=list)
     cancelled: bool = False
+    queued: bool = False
+    left: Callable[[], None] | None = None
     running: bool = False
     entered: float = field(default_factory=time.monotonic)
     key: bytes | None = None
@@ -97,6 +102,12 @@ class Job:
             self.download.cancel()
         elif not self.running and not self.wanted(time.monotonic()):
             self.finish(Outcome(None, self.unwanted_error()))
+
+    def leave(self) -> None:
+        """Tell `left`, once, where nothing here holds the job any more."""
+        if self.left is not None and not self.queued and self.outcome.done():
+            left, self.left = self.left, None
+            left()
 
     def unwanted_error(self) -> ItemError:
         """Why nobody waits: for the reply, if anybody reads it."""

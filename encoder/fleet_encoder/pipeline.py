@@ -19,7 +19,7 @@ import time
 from collections.abc import Callable, Sequence
 
 from fleet_client.protocol import Modality, Sampling
-from fleet_encoder.admission import ESTIMATED_PATCHES, Admission
+from fleet_encoder.admission import ESTIMATED_PATCHES, MAX_ITEMS, Admission
 from fleet_encoder.cache import EmbeddingCache
 from fleet_encoder.drain import Lifecycle
 from fleet_encoder.errors import Draining, Incompatible, Internal, ItemError
@@ -31,8 +31,10 @@ FETCH_WORKERS = 256
 """Downloads at one moment; each is a socket, not a thread."""
 
 INSPECT_WORKERS = 32
-QUEUE = 1024
-"""Items that may wait where they hold little: an URL, or bytes that admission has counted."""
+QUEUE = MAX_ITEMS
+"""Items that may wait where they hold little: an URL, or bytes that admission has counted. All that are here: where a
+stage's queue were full, the stage before it would stand still for every modality.
+"""
 
 MAX_FAILURES = 5
 """Forward passes in a row that fail for all their items, until the encoder gives up."""
@@ -88,7 +90,6 @@ class Pipeline:
         self._failures = 0
         self._in_flight: dict[bytes, Job] = {}
         self._live: set[Job] = set()
-        self._tasks: set[asyncio.Task[None]] = set()
 
         def stage(name: str, work: Work, workers: int, capacity: int, batching: Batching | None = None) -> Stage:
             return Stage(name, work, workers=workers, capacity=capacity, metrics=metrics.stage(name), batching=batching)
@@ -120,6 +121,11 @@ class Pipeline:
             self.forward,
             self.forward_long,
         ]
+
+    @property
+    def pending(self) -> int:
+        """Items without an outcome."""
+        return len(self._live)
 
     @property
     def tasks(self) -> "list[asyncio.Task[None]]":
@@ -175,13 +181,10 @@ class Pipeline:
         self.lifecycle.check_open()
         size = None if source.data is None else len(source.data)
         ticket = self.admission.admit(modality, size, self.served_per_second)
-        job = Job(request, index, modality, source, ticket, sampling, deadline)
+        job = Job(request, index, modality, source, ticket, sampling, deadline, left=self.admission.leave)
         self._live.add(job)
         job.outcome.add_done_callback(lambda _: self._leave(job))
-        first = self.fetch if source.url is not None else self.inspect
-        entering = asyncio.ensure_future(first.put(job))
-        self._tasks.add(entering)
-        entering.add_done_callback(self._tasks.discard)
+        (self.fetch if source.url is not None else self.inspect).enter(job)
         return job
 
     def count_refused(self, modality: Modality, error: ItemError) -> None:
@@ -228,6 +231,7 @@ class Pipeline:
         """Whatever its end: the job gives back what it held, and is counted."""
         self._live.discard(job)
         self.admission.release(job.ticket)
+        job.leave()
         if job.key is not None and self._in_flight.get(job.key) is job:
             del self._in_flight[job.key]
         outcome = job.outcome.result()

@@ -92,6 +92,7 @@ class Service:
                 max_bytes=config.media.max_bytes,
             ),
             max_pending_bytes=config.max_pending_bytes,
+            admitted_bytes=lambda: self.admission.bytes,
         )
         self.pipeline = self._pipeline()
         self.wire = NativeWire(
@@ -235,11 +236,11 @@ class Service:
         """Take nothing new, finish what is here, within the drain time."""
         self.lifecycle.drain()
         started = time.monotonic()
-        log.info("draining", items=self.admission.items, seconds=seconds)
+        log.info("draining", items=self.pipeline.pending, seconds=seconds)
         self.wire.announce_drain()
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(self._finish(), seconds)
-        left = self.admission.items
+        left = self.pipeline.pending
         self.pipeline.abandon()
         await asyncio.sleep(0)  # the replies of abandoned items are sent by callbacks
         log.info("drained", unfinished=left, seconds=round(time.monotonic() - started, 2))

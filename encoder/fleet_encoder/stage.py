@@ -93,8 +93,18 @@ class Stage:
         """Jobs that wait here."""
         return self._queue.qsize() + (self._carried is not None)
 
+    def enter(self, job: Job) -> None:
+        """Queue `job` where there is room.
+
+        Raises:
+            asyncio.QueueFull: There is none.
+        """
+        self._queue.put_nowait((job, time.monotonic()))
+        job.queued = True
+
     async def put(self, job: Job) -> None:
         """Queue `job`; waits while the queue is full."""
+        job.queued = True
         await self._queue.put((job, time.monotonic()))
 
     async def _take(self) -> list[tuple[Job, float]]:
@@ -134,11 +144,13 @@ class Stage:
             now = time.monotonic()
             jobs = []
             for job, queued in batch:
+                job.queued = False
                 self._metrics.wait.observe(now - queued)
                 if job.wanted(now):
                     jobs.append(job)
                 else:
                     job.finish(Outcome(None, job.unwanted_error()))
+                    job.leave()
             if jobs:
                 self.running += len(jobs)
                 try:

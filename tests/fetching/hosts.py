@@ -142,8 +142,11 @@ def fetcher(
     local_root: object = None,
     max_bytes: int = 1 << 20,
     max_pending_bytes: int = 1 << 30,
+    admitted_bytes: Callable[[], int] = lambda: 0,
     resolver: AbstractResolver | None = None,
 ) -> Fetcher:
     """A fetcher to whom 127.0.0.1 is public."""
     policy = SourcePolicy(allowed_domains, allow_private, local_root, max_bytes)  # type: ignore[arg-type]
-    return Fetcher(policy, max_pending_bytes=max_pending_bytes, resolver=resolver, judge=judge)
+    return Fetcher(
+        policy, max_pending_bytes=max_pending_bytes, admitted_bytes=admitted_bytes, resolver=resolver, judge=judge
+    )

@@ -228,7 +228,7 @@ async def test_plain_http_where_https_was_asked_for() -> None:
 
 
 async def test_memory_of_downloads_is_bounded() -> None:
-    """While one download holds nearly all of it, another one is BUSY by its announced size; then it is served."""
+    """While one download holds nearly all of it, another one is BUSY; then it is served."""
     go_on = asyncio.Event()
     begun = asyncio.Event()
 
@@ -237,16 +237,16 @@ async def test_memory_of_downloads_is_bounded() -> None:
             return web.Response(body=bytes(200))
         response = web.StreamResponse(headers={"Content-Length": "900"})
         await response.prepare(request)
-        await response.write(bytes(1))
+        await response.write(bytes(850))
         begun.set()
         await go_on.wait()
-        await response.write(bytes(899))
+        await response.write(bytes(50))
         return response
 
     async with web_host(serve) as host, fetcher(max_pending_bytes=1000) as fetch:
         large = asyncio.create_task(fetch.fetch(f"{host.url}/large", None))
         await begun.wait()
-        while fetch.held_bytes < 900:
+        while fetch.held_bytes < 850:
             await asyncio.sleep(0)
         with pytest.raises(Busy, match=r"spec\.admission\.maxPendingBytes") as caught:
             await fetch.fetch(f"{host.url}/small", None)
@@ -255,6 +255,39 @@ async def test_memory_of_downloads_is_bounded() -> None:
         assert len(await large) == 900
         assert len(await fetch.fetch(f"{host.url}/small", None)) == 200
         assert fetch.held_bytes == 0
+
+
+async def test_what_is_announced_and_not_sent_takes_nothing_from_others() -> None:
+    silent = asyncio.Event()
+
+    async def serve(request: web.Request) -> web.StreamResponse:
+        if request.path == "/small":
+            return web.Response(body=bytes(200))
+        response = web.StreamResponse(headers={"Content-Length": "900"})
+        await response.prepare(request)
+        await response.write(bytes(1))
+        await silent.wait()
+        return response
+
+    async with web_host(serve) as host, fetcher(max_pending_bytes=1000) as fetch:
+        large = [asyncio.create_task(fetch.fetch(f"{host.url}/large/{number}", None)) for number in range(20)]
+        while fetch.held_bytes < 20:
+            await asyncio.sleep(0)
+        assert len(await fetch.fetch(f"{host.url}/small", None)) == 200
+        silent.set()
+        assert {type(each) for each in await asyncio.gather(*large, return_exceptions=True)} == {Unreachable}
+
+
+async def test_what_admission_counts_is_of_the_same_limit() -> None:
+    async def serve(_: web.Request) -> web.Response:
+        return web.Response(body=bytes(200))
+
+    admitted = 900
+    async with web_host(serve) as host, fetcher(max_pending_bytes=1000, admitted_bytes=lambda: admitted) as fetch:
+        with pytest.raises(Busy, match=r"900 of 1000 bytes"):
+            await fetch.fetch(host.url, None)
+        admitted = 800
+        assert len(await fetch.fetch(host.url, None)) == 200
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,7 @@
 """Admission counts patches and bytes; beyond its limits it says BUSY and when to retry."""
 
+import asyncio
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -15,6 +17,7 @@ def test_one_item_alone_is_always_admitted() -> None:
     with pytest.raises(Busy, match="spec.admission"):
         admission.admit("image", 1, 0.0)
     admission.release(ticket)
+    admission.leave()
     assert (admission.patches, admission.bytes, admission.items) == (0, 0, 0)
 
 
@@ -63,6 +66,7 @@ def test_what_is_released_is_what_was_taken(items: list[tuple[int, int, int]]) -
     assert admission.patches == sum(patches for _, patches, _ in items)
     for ticket in tickets:
         admission.release(ticket)
+        admission.leave()
     assert (admission.patches, admission.bytes, admission.items) == (0, 0, 0)
 
 
@@ -71,3 +75,28 @@ def test_what_is_released_is_what_was_taken(items: list[tuple[int, int, int]]) -
 )
 def test_the_hint_follows_the_rate_within_bounds(excess: int, rate: float, seconds: float) -> None:
     assert retry_hint(excess, rate) == seconds
+
+
+def test_who_is_refused_for_bytes_waits_for_bytes_and_does_not_send_them_again_at_once() -> None:
+    admission = Admission(max_patches=10**6, max_bytes=1000)
+    admission.correct(admission.admit("image", 900, 0.0), patches=9000)
+    with pytest.raises(Busy) as slow:
+        admission.admit("image", 600, 1000.0)  # 500 bytes too many, of which each is 10 patches
+    assert slow.value.retry_after == pytest.approx(5.0)
+    with pytest.raises(Busy) as fast:
+        admission.admit("image", 600, 1e9)
+    assert fast.value.retry_after == 1.0
+
+
+async def test_room_is_waited_for_until_less_is_pending_than_the_limits() -> None:
+    admission = Admission(max_patches=5000, max_bytes=10**9)
+    await admission.room()
+    ticket = admission.admit("image", 1, 0.0)
+    admission.correct(ticket, patches=5000)
+    waiting = [asyncio.ensure_future(admission.room()) for _ in range(3)]
+    await asyncio.sleep(0)
+    waiting[0].cancel()
+    await asyncio.sleep(0)
+    assert [each.done() for each in waiting] == [True, False, False]
+    admission.correct(ticket, patches=4999)
+    await asyncio.gather(*waiting[1:])

@@ -59,6 +59,7 @@ class Fetcher:
     Args:
         policy: What is allowed.
         max_pending_bytes: Memory of all downloads under way; one alone always fits.
+        admitted_bytes: What else counts towards that limit now.
         resolver: Names to addresses; None: the system's.
         judge: Who is behind a numeric address. Only a test, which has no public address, gives another.
     """
@@ -68,11 +69,12 @@ class Fetcher:
         policy: SourcePolicy,
         *,
         max_pending_bytes: int = PENDING_BYTES,
+        admitted_bytes: Callable[[], int] = lambda: 0,
         resolver: AbstractResolver | None = None,
         judge: Callable[[str], Reach] = addresses.reach,
     ) -> None:
         self._policy = policy
-        self._memory = MemoryShare(max_pending_bytes)
+        self._memory = MemoryShare(max_pending_bytes, admitted_bytes)
         self._files = ThreadPoolExecutor(FILE_THREADS, thread_name_prefix="file")
         self._decoding = ThreadPoolExecutor(DECODE_THREADS, thread_name_prefix="unpack")
         self._http = HttpSource(

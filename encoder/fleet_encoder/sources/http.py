@@ -139,9 +139,9 @@ class HttpSource:
         length = response.content_length
         if length is not None:
             check_size(length, self._max_bytes, shown)
-            cover(length)
             # Growing a buffer to 200 MB costs the event loop 0.2 s in all, filling one that is there a tenth of it.
-            return await _fill(np.empty(length, np.uint8).data, response.content)
+            # Pages that nothing was written to are no memory: a host that announces much and sends little holds little.
+            return await _fill(np.empty(length, np.uint8).data, response.content, cover)
         body = bytearray()
         async for piece in response.content.iter_any():
             check_size(len(body) + len(piece), self._max_bytes, shown)
@@ -150,9 +150,10 @@ class HttpSource:
         return body
 
 
-async def _fill(body: memoryview, content: aiohttp.StreamReader) -> memoryview:
+async def _fill(body: memoryview, content: aiohttp.StreamReader, cover: Callable[[int], None]) -> memoryview:
     end = 0
     async for piece in content.iter_any():  # aiohttp ends it at the announced length, or raises
+        cover(end + len(piece))
         body[end : end + len(piece)] = piece
         end += len(piece)
     return body

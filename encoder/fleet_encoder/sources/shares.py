@@ -6,7 +6,7 @@ others need.
 
 import asyncio
 import threading
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
@@ -61,10 +61,12 @@ class MemoryShare:
 
     Args:
         limit: Bytes; one download alone always fits.
+        admitted: Bytes that admission counts: of the same limit.
     """
 
-    def __init__(self, limit: int) -> None:
+    def __init__(self, limit: int, admitted: Callable[[], int] = lambda: 0) -> None:
         self.limit = limit
+        self._admitted = admitted
         self.held = 0
         self._lock = threading.Lock()
 
@@ -75,14 +77,15 @@ class MemoryShare:
             Busy: It would grow, and does not fit beside the others.
         """
         with self._lock:
-            others = self.held - before
+            downloads = self.held - before
+            others = downloads + self._admitted()
             if after > before and others and others + after > self.limit:
                 raise Busy(
-                    f"downloads hold {others} of {self.limit} bytes (spec.admission.maxPendingBytes): retry later "
+                    f"{others} of {self.limit} bytes are pending (spec.admission.maxPendingBytes): retry later "
                     "or at another encoder",
                     RETRY_SECONDS,
                 )
-            self.held = others + after
+            self.held = downloads + after
 
 
 class Hold:

@@ -1,13 +1,14 @@
 """First stage: get the media's bytes. Sockets only; a slow host holds one of many workers and nobody else."""
 
 import asyncio
+import contextlib
 import time
 from collections.abc import Sequence
 
 from fleet_encoder.admission import ESTIMATED_PATCHES, Admission
 from fleet_encoder.errors import ItemError
 from fleet_encoder.job import Job, Source
-from fleet_encoder.sources.fetch import Fetcher
+from fleet_encoder.sources.fetch import Data, Fetcher
 
 
 class Fetch:
@@ -21,8 +22,7 @@ class Fetch:
         """Fill in `source.data`; from now on the job counts as work."""
         (job,) = jobs
         assert job.source.url is not None
-        left = None if job.deadline is None else job.deadline - time.monotonic()
-        job.download = asyncio.ensure_future(self._fetcher.fetch(job.source.url, left))
+        job.download = asyncio.ensure_future(self._fetch(job.source.url, job.deadline))
         try:
             job.source = Source(data=await job.download)
         except asyncio.CancelledError:
@@ -33,3 +33,10 @@ class Fetch:
             job.download = None
         self._admission.correct(job.ticket, patches=ESTIMATED_PATCHES[job.modality], size=len(job.source.data))
         return [None]
+
+    async def _fetch(self, url: str, deadline: float | None) -> Data:
+        """The bytes, once the stages behind have room for them; `fetch` finds out where the deadline passed before."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(None if deadline is None else deadline - time.monotonic()):
+                await self._admission.room()
+        return await self._fetcher.fetch(url, None if deadline is None else deadline - time.monotonic())
