@@ -15,13 +15,16 @@ REPLY_SECONDS = 90
 
 
 class Peer:
-    """One DEALER socket, blocking."""
+    """One DEALER socket, blocking. `slow`: one that takes hardly anything until it is asked for."""
 
-    def __init__(self, endpoint: str) -> None:
+    def __init__(self, endpoint: str, *, slow: bool = False) -> None:
         self.context = zmq.Context()
         self.socket = self.context.socket(zmq.DEALER)
         self.socket.setsockopt(zmq.LINGER, 0)
         self.socket.setsockopt(zmq.RCVTIMEO, REPLY_SECONDS * 1000)
+        if slow:
+            self.socket.setsockopt(zmq.RCVHWM, 1)
+            self.socket.setsockopt(zmq.RCVBUF, 4096)
         self.socket.connect(endpoint)
 
     def __enter__(self) -> "Peer":

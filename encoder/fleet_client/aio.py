@@ -114,15 +114,14 @@ class AsyncClient:
         """
         engine = self._started()
         seconds = self.timeout if timeout is None else timeout
-        calls = engine.submit(checked_items(items), math.inf if seconds is None else seconds)
-        finished: asyncio.Queue[int] = asyncio.Queue()
-        for index, call in enumerate(calls):
-            call.done.add_done_callback(lambda _, index=index: finished.put_nowait(index))  # type: ignore[misc]
+        # What was yielded is the caller's: it is kept here no longer.
+        calls = dict(enumerate(engine.submit(checked_items(items), math.inf if seconds is None else seconds)))
+        finished = _as_they_end(calls)
         failed: errors.EncodeError | None = None
         try:
-            for _ in calls:
+            while calls:
                 index = await finished.get()
-                outcome = await self._outcome(calls[index])
+                outcome = await self._outcome(calls.pop(index))
                 if isinstance(outcome, errors.EncodeError):
                     outcome.index = index
                     failed = failed or outcome
@@ -132,7 +131,7 @@ class AsyncClient:
             if failed is not None and not return_errors:
                 raise failed
         finally:
-            engine.drop(calls)
+            engine.drop(calls.values())
 
     async def hello(self, timeout: float = 5.0) -> dict[str, Welcome]:
         """Wait until an encoder answers; returns what those that have answered say about themselves.
@@ -179,6 +178,14 @@ class AsyncClient:
             attempts=call.attempts,
             total_ms=(call.ended - call.started) * 1000,
         )
+
+
+def _as_they_end(calls: dict[int, Call]) -> "asyncio.Queue[int]":
+    """The keys of `calls`, each when its call is done."""
+    finished: asyncio.Queue[int] = asyncio.Queue()
+    for index, call in calls.items():
+        call.done.add_done_callback(lambda _, index=index: finished.put_nowait(index))  # type: ignore[misc]
+    return finished
 
 
 def checked_items(items: Iterable[Media]) -> list[Media]:

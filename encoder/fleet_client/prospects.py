@@ -12,8 +12,8 @@ from fleet_client.choosing import candidates
 from fleet_client.endpoint import Endpoint, Phase
 from fleet_client.errors import EncodeError
 from fleet_client.jobs import Job
-from fleet_client.protocol import Modality
-from fleet_client.queues import MODALITIES, Queues
+from fleet_client.protocol import MODALITIES, Modality
+from fleet_client.queues import Queues
 
 
 class Prospects:

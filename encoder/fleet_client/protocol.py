@@ -19,7 +19,7 @@ encoder's are ignored, so that clients outlive the upgrade of their encoders.
 """
 
 import enum
-from typing import Literal, TypeVar
+from typing import Literal, TypeVar, get_args
 
 import msgspec
 
@@ -30,6 +30,7 @@ MAX_HEADER_BYTES = 1 << 20
 MAX_ITEMS = 1024
 
 Modality = Literal["image", "video", "audio"]
+MODALITIES: tuple[Modality, ...] = get_args(Modality)
 
 _M = TypeVar("_M")
 

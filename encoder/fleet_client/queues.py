@@ -6,12 +6,9 @@ Lines of their own, so that many images that wait cost nothing while an idle enc
 import heapq
 from collections import OrderedDict
 from collections.abc import Callable, Iterator
-from typing import get_args
 
 from fleet_client.jobs import Job
-from fleet_client.protocol import Modality
-
-MODALITIES: tuple[Modality, ...] = get_args(Modality)
+from fleet_client.protocol import MODALITIES, Modality
 
 _Line = OrderedDict[str, Job]
 

@@ -13,11 +13,12 @@ import structlog
 import zmq
 from click.core import ParameterSource
 
+from fleet_client.protocol import MODALITIES
 from fleet_encoder.config import Config, fit_to_cpus
 from fleet_encoder.errors import ItemError
 from fleet_encoder.limits import MediaLimits
 from fleet_encoder.logs import configure, flush
-from fleet_encoder.options import MODALITIES, encoder_options
+from fleet_encoder.options import encoder_options
 from fleet_machine import visible_cpus
 
 log = structlog.get_logger()

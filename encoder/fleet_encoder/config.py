@@ -1,7 +1,7 @@
 """Settings of one encoder: flags and environment -> one frozen `Config`.
 
-Precedence: flag > model configuration > environment > default. Which of them decided is kept in `sources`, because
-a number that somebody set by hand is honoured where a computed one is capped.
+Precedence: flag > model configuration > environment > default. A number that somebody set by hand is honoured where a
+computed one is capped: `fit_to_cpus` is told which of them were.
 """
 
 from dataclasses import dataclass, field

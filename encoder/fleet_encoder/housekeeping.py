@@ -80,6 +80,7 @@ class Housekeeping:
             await asyncio.sleep(TICK_SECONDS)
             now = time.monotonic()
             self._metrics.loop_lag.observe(max(0.0, now - due))
+            self._service.check_pass()
             if now >= next_throttling:
                 next_throttling = now + THROTTLING_SECONDS
                 await asyncio.to_thread(self._read_throttling)

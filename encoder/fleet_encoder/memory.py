@@ -9,6 +9,10 @@ import asyncio
 import contextlib
 from collections import deque
 
+MOST_BYTES = 4 << 30
+SHARE = 4
+"""The limit: so many bytes, or that part of what the process may have. A minute of 720p at 2 frames/s is 0.3 GB."""
+
 SMALL = 64
 """An item of at most this part of the limit is small."""
 
@@ -86,3 +90,8 @@ class DecodedMemory:
                 self._large += 1
                 granted.set_result(None)
             self._waiters.popleft()
+
+
+def decoded_limit(visible: int | None) -> int:
+    """Bytes for decoded media in a process that may have `visible` bytes in all; None: nobody knows."""
+    return MOST_BYTES if visible is None else min(MOST_BYTES, visible // SHARE)

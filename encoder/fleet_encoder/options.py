@@ -20,8 +20,6 @@ class CommaList(click.ParamType[tuple[str, ...]]):
         return tuple(part.strip() for part in str(value).split(",") if part.strip())
 
 
-MODALITIES = ("image", "video", "audio")
-
 _OPTIONS: tuple[tuple[str, str, Any, Any, str], ...] = (
     ("--model", "ENCODERFLEET_MODEL", None, str, "Model directory in Hugging Face layout."),
     ("--revision", "ENCODERFLEET_MODEL_REVISION", "", str, "Revision of the model, for logs and metrics."),

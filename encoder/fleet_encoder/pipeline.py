@@ -143,7 +143,7 @@ class Pipeline:
         self.forward_long.start(self._after_forward)
 
     async def stop(self) -> None:
-        """End all workers. Jobs that are still inside end as `Draining` does."""
+        """End all workers; `abandon` before that answers the jobs that are still inside."""
         for stage in self.stages:
             await stage.stop()
 

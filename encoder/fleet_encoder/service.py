@@ -14,10 +14,11 @@ from fleet_encoder.admission import Admission
 from fleet_encoder.cache import EmbeddingCache
 from fleet_encoder.config import Config, CpuUse
 from fleet_encoder.drain import Lifecycle
+from fleet_encoder.families import served_modalities
 from fleet_encoder.families.base import Family
 from fleet_encoder.housekeeping import Housekeeping
 from fleet_encoder.job import Job
-from fleet_encoder.memory import DecodedMemory
+from fleet_encoder.memory import DecodedMemory, decoded_limit
 from fleet_encoder.metrics import Metrics
 from fleet_encoder.pipeline import Pipeline
 from fleet_encoder.runner.runner import Runner
@@ -31,6 +32,7 @@ from fleet_encoder.stages.preprocess import Preprocess
 from fleet_encoder.wire.http import HttpFacade
 from fleet_encoder.wire.native import NativeWire
 from fleet_encoder.workers import CpuWorkers
+from fleet_machine import visible_memory
 
 log = structlog.get_logger()
 
@@ -40,8 +42,8 @@ FRAME_SLACK_BYTES = 1 << 20
 MAX_VIDEOS_AT_ONCE = 8
 """In progress: each has up to 16 open decoders, and what more of them would hold is memory, not CPUs."""
 
-DECODED_MEMORY_BYTES = 4 << 30
-"""Decoded media in memory at one moment: a minute of 720p video at 2 frames/s is 0.3 GB."""
+MAX_PASS_SECONDS = 900.0
+"""A forward pass that takes longer never ends: the longest ones, over one huge image on a CPU, take a minute or two."""
 
 
 class Service:
@@ -52,6 +54,9 @@ class Service:
         use: How the thread settings fit the CPUs.
         family: Of the model.
         runner: Not loaded yet.
+
+    Raises:
+        Invalid: The settings do not fit the model.
     """
 
     def __init__(self, config: Config, use: CpuUse, family: Family, runner: Runner) -> None:
@@ -60,9 +65,7 @@ class Service:
         self.runner = runner
         self.metrics = Metrics()
         self.lifecycle = Lifecycle()
-        self.modalities = config.modalities or tuple(
-            each for each in ("image", "video", "audio") if each in family.modalities
-        )
+        self.modalities = served_modalities(config.modalities, family)
         on_gpu = runner.device.type != "cpu"
         # On a GPU the launching thread and the event loop need a CPU of their own; the GPU must never wait for one.
         self.slots = CpuSlots(max(1, use.slots - 1) if on_gpu else use.slots)
@@ -94,6 +97,7 @@ class Service:
             max_pending_bytes=config.max_pending_bytes,
             admitted_bytes=lambda: self.admission.bytes,
         )
+        self.forward = Forward(self.runner.passes, self._forwarding, config.forward_threads, self.metrics)
         self.pipeline = self._pipeline()
         self.wire = NativeWire(
             config.bind, self.pipeline, self.welcome, config.media.max_bytes + FRAME_SLACK_BYTES, self.metrics
@@ -103,7 +107,7 @@ class Service:
 
     def _pipeline(self) -> Pipeline:
         config, workers = self.config, self._preprocessing
-        memory = DecodedMemory(DECODED_MEMORY_BYTES)
+        memory = DecodedMemory(decoded_limit(visible_memory()))
         on_gpu = self.runner.device.type != "cpu"
         preprocess = Preprocess(
             self.family,
@@ -136,7 +140,7 @@ class Service:
                 ),
             },
             preprocess=dict.fromkeys(("image", "video", "audio"), (preprocess, config.preprocess_workers)),
-            forward=Forward(self.runner.passes, self._forwarding, config.forward_threads, self.metrics),
+            forward=self.forward,
             max_patches=config.batch_max_patches,
             max_wait=config.batch_max_wait,
             is_long=self._is_long,
@@ -148,6 +152,12 @@ class Service:
 
     def _is_long(self, job: Job) -> bool:
         return job.features is not None and self.family.pass_count(job.features, self.runner.device) > 1
+
+    def check_pass(self) -> None:
+        """Called now and then: a forward pass that never ends makes the encoder broken, which a restart mends."""
+        if self.forward.pass_seconds > MAX_PASS_SECONDS and not self.pipeline.broken.is_set():
+            log.error("a forward pass does not end", seconds=round(self.forward.pass_seconds))
+            self.pipeline.broken.set()
 
     def welcome(self) -> protocol.Welcome:
         """What this encoder is and takes."""
@@ -181,15 +191,16 @@ class Service:
             self.wire.start()
             log.info("listening", endpoint=self.wire.endpoint, http=f"http://{self.http.address}")
             watching = asyncio.create_task(self.housekeeping.run())
+            draining_until = 0.0
             try:
-                await self._load()
                 healthy = await self._until_stopped(stop, watching)
-                await self._drain(self.config.drain_seconds if healthy else 0)
+                draining_until = time.monotonic() + (self.config.drain_seconds if healthy else 0)
+                await self._drain(draining_until)
                 return 0 if healthy else 1
             finally:
                 watching.cancel()
                 await asyncio.gather(watching, return_exceptions=True)
-                await self.wire.stop()
+                await self.wire.stop(draining_until - time.monotonic())
                 await self.pipeline.stop()
                 await self.http.stop()
                 for workers in (self._preprocessing, self._decoding, self._forwarding):
@@ -213,16 +224,22 @@ class Service:
         log.info("ready", warm_up_seconds=round(time.monotonic() - started, 2), modalities=list(self.modalities))
 
     async def _until_stopped(self, stop: asyncio.Event, watching: "asyncio.Task[None]") -> bool:
-        """Wait for `stop`. False where a task that must not end did, or the forward pass fails and fails."""
+        """Load, then wait for `stop`. False where a task that must not end did, or forward passes fail and fail."""
         stopped = asyncio.create_task(stop.wait())
         broken = asyncio.create_task(self.pipeline.broken.wait())
-        forever = [watching, *self.wire.tasks, *self.pipeline.tasks]
-        done, _ = await asyncio.wait([stopped, broken, *forever], return_when=asyncio.FIRST_COMPLETED)
-        broken.cancel()
+        loading = asyncio.create_task(self._load())
+        forever = [stopped, broken, watching, *self.wire.tasks, *self.pipeline.tasks]
+        try:
+            done, _ = await asyncio.wait([loading, *forever], return_when=asyncio.FIRST_COMPLETED)
+            if done == {loading}:
+                await loading
+                done, _ = await asyncio.wait(forever, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for waiting in (stopped, broken, loading):
+                waiting.cancel()
         if stopped in done:
             return True
-        stopped.cancel()
-        for task in done - {broken}:
+        for task in done - {broken, loading}:
             log.error("task ended", task=task.get_name(), error=repr(task.exception()))
         if broken in done:
             log.error("every forward pass fails: leaving, so that a restart can mend it")
@@ -232,11 +249,12 @@ class Service:
         await self.pipeline.until_idle()
         await self.wire.until_sent()
 
-    async def _drain(self, seconds: float) -> None:
-        """Take nothing new, finish what is here, within the drain time."""
+    async def _drain(self, until: float) -> None:
+        """Take nothing new, finish what is here, until `time.monotonic()` is `until`."""
         self.lifecycle.drain()
         started = time.monotonic()
-        log.info("draining", items=self.pipeline.pending, seconds=seconds)
+        seconds = max(0.0, until - started)
+        log.info("draining", items=self.pipeline.pending, seconds=round(seconds, 2))
         self.wire.announce_drain()
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(self._finish(), seconds)

@@ -13,7 +13,7 @@ from fleet_encoder.families import family_for
 from fleet_encoder.families.base import VideoInfo
 from fleet_encoder.job import Job, Outcome, Source
 from fleet_encoder.media.video import probe_video
-from fleet_encoder.memory import DecodedMemory
+from fleet_encoder.memory import DecodedMemory, decoded_limit
 from fleet_encoder.slots import CpuSlots
 from fleet_encoder.stages.decode import DecodeVideo, frame_fit, take_memory
 from fleet_encoder.stages.preprocess import Preprocess
@@ -90,6 +90,11 @@ async def test_what_no_memory_would_hold_is_refused(modality: Modality, limits: 
     with pytest.raises(TooLarge, match=f"101 bytes.*100.*{limits}"):
         await take_memory(memory, job)
     assert memory.held == 0
+
+
+@pytest.mark.parametrize(("visible", "limit"), [(None, 4 * GB), (64 * GB, 4 * GB), (8 * GB, 2 * GB)])
+def test_a_small_machine_decodes_less_at_once(visible: int | None, limit: int) -> None:
+    assert decoded_limit(visible) == limit
 
 
 async def test_who_is_not_wanted_any_more_decodes_nothing() -> None:

@@ -1,6 +1,7 @@
 """A long batch is many short steps: others get the CPU between them, and what nobody wants is given up."""
 
 import asyncio
+import threading
 import time
 from pathlib import Path
 
@@ -114,4 +115,27 @@ async def test_one_that_is_wanted_keeps_its_batch_going(watched: Watched) -> Non
     workers = CpuWorkers("forward", 1, CpuSlots(SLOTS))
     assert await Forward(watched, workers, SLOTS, Metrics())(jobs) == [None] * 3
     assert watched.done == 3
+    workers.close()
+
+
+async def test_a_pass_that_does_not_end_is_seen(watched: Watched) -> None:
+    """From a lost device, for one."""
+    begun, over = threading.Event(), threading.Event()
+
+    def stuck(batch: list[Features]) -> Passes:
+        begun.set()
+        over.wait(60)
+        return (yield from watched(batch))
+
+    workers = CpuWorkers("forward", 1, CpuSlots(SLOTS))
+    forward = Forward(stuck, workers, SLOTS, Metrics())
+    assert forward.pass_seconds == 0
+    running = asyncio.ensure_future(forward([job(watched, 0)]))
+    await asyncio.to_thread(begun.wait)
+    before = forward.pass_seconds
+    await asyncio.sleep(0.01)
+    assert forward.pass_seconds > before > 0
+    over.set()
+    await running
+    assert forward.pass_seconds == 0
     workers.close()

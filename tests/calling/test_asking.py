@@ -1,6 +1,7 @@
 """The client against a scripted encoder: what is sent, what comes back, what is cancelled."""
 
 import asyncio
+import gc
 import pickle
 import threading
 from collections.abc import Sequence
@@ -24,6 +25,7 @@ from fleet_client import (
     image,
     video,
 )
+from fleet_client.inbox import Answer
 from fleet_client.protocol import Cancel, Encode, Hello, Item, Sampling, Status
 from scripted import Message, ScriptedEncoder, echo, no, nothing, ok, welcome
 
@@ -202,6 +204,14 @@ async def test_items_are_yielded_as_they_finish() -> None:
         async with AsyncClient(encoder.endpoint) as client:
             order = [index async for index, _ in client.stream([image(b"1"), image(b"2"), image(b"3")])]
     assert order == [2, 1, 0]
+
+
+async def test_what_a_stream_has_yielded_it_does_not_keep() -> None:
+    with ScriptedEncoder(echo) as encoder:
+        async with AsyncClient(encoder.endpoint) as client:
+            async for _ in client.stream([image(bytes([number])) for number in range(50)]):
+                kept = sum(type(each) is Answer for each in gc.get_objects())
+    assert kept <= 2
 
 
 async def test_cancelling_a_call_cancels_its_items() -> None:

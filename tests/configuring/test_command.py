@@ -98,3 +98,12 @@ def test_json_logs_are_one_object_a_line(start_encoder: StartEncoder, qwen2_5_vl
         assert encoder.process.poll() is None, encoder.log
     events = [json.loads(line)["event"] for line in encoder.lines]
     assert {"listening", "weights read", "ready"} <= set(events)
+
+
+def test_a_modality_that_the_model_lacks(start_encoder: StartEncoder, qwen2_5_vl: Path) -> None:
+    """Else it would welcome audio that another encoder of the client could do."""
+    encoder = start_encoder(qwen2_5_vl, "--modalities", "image,audio")
+    assert encoder.wait() == 2
+    assert encoder.log.splitlines()[-1].startswith(
+        "encoderfleet-encoder: spec.modalities: qwen2_5_vl encodes image, video, not audio"
+    )

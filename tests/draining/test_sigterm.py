@@ -1,5 +1,7 @@
 """SIGTERM: not ready, DRAINING to new work, finish, exit 0. A second one ends it at once."""
 
+import os
+import shutil
 import signal
 import time
 from pathlib import Path
@@ -69,4 +71,39 @@ def test_a_second_signal_ends_it_at_once(
 def test_an_idle_encoder_leaves_at_once(start_encoder: StartEncoder, qwen2_5_vl: Path) -> None:
     encoder = start_encoder(qwen2_5_vl).wait_until_ready()
     encoder.terminate()
+    assert encoder.wait() == 0
+
+
+def test_while_weights_are_read_it_leaves_at_once(
+    start_encoder: StartEncoder, qwen2_5_vl: Path, tmp_path: Path
+) -> None:
+    """As a pod does whose weights lie on a slow disk: here on one that never answers."""
+    model = tmp_path / "model"
+    shutil.copytree(qwen2_5_vl, model)
+    (weights,) = model.glob("*.safetensors")
+    weights.unlink()
+    os.mkfifo(weights)
+    encoder = start_encoder(model, "--drain-seconds", "60")
+    encoder.wait_until_bound()
+    encoder.terminate()
+    assert encoder.wait(30) == 0
+    assert "drained" in encoder.log
+    assert "weights read" not in encoder.log
+
+
+def test_answers_that_a_slow_line_has_not_yet_taken_are_sent_within_the_drain_time(
+    start_encoder: StartEncoder, qwen2_5_vl: Path, photos: Path
+) -> None:
+    """The client reads only after the encoder has finished its work and begun to leave."""
+    encoder = start_encoder(qwen2_5_vl, "--drain-seconds", "60").wait_until_ready()
+    photo = photos / "rocket.jpg"
+    with Peer(encoder.endpoint, slow=True) as peer:
+        count = peer.encode([("image", photo)] * 60)
+        while encoder.metric("encoder_items_total", status="OK") < count:
+            pass
+        encoder.terminate()
+        while "drained" not in encoder.log:
+            time.sleep(0.05)
+        time.sleep(3)  # longer than what a socket lingers where nothing else is said
+        assert {result.status for result, _ in peer.results(count).values()} == {Status.OK}
     assert encoder.wait() == 0

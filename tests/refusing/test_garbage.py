@@ -53,6 +53,7 @@ def test_a_header_that_is_no_message(peer: Peer, vision_encoder: EncoderProcess,
     [
         (Encode(id="", items=[Item(modality="image", frame=0)]), Status.INVALID, "request id"),
         (Encode(id="x" * 300, items=[Item(modality="image", frame=0)]), Status.INVALID, "request id"),
+        (Encode(id="\x1b[2J", items=[Item(modality="image", frame=0)]), Status.INVALID, "cannot be printed"),
         (Encode(id="x", items=[]), Status.INVALID, "0 items"),
         (Encode(id="x", items=[Item(modality="image", frame=0)] * 1025), Status.INVALID, "1025 items"),
         (Encode(id="x", items=[Item(modality="image", frame=0)], timeout_ms=0), Status.INVALID, "timeout_ms"),

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from fleet_client.protocol import MODALITIES, Modality
 from fleet_encoder.errors import Invalid
 from fleet_encoder.families.base import Family
 from fleet_encoder.families.model_files import read_config
@@ -29,3 +30,18 @@ def family_for(directory: Path) -> type[Family]:
             return family
     served = ", ".join(name for family in FAMILIES.values() for name in sorted(family.architectures))
     raise Invalid(f"{directory}: architecture {architectures[0]} in config.json is not served; served are {served}")
+
+
+def served_modalities(asked: tuple[Modality, ...], family: Family) -> tuple[Modality, ...]:
+    """What to serve: what is asked for, else all that the model has.
+
+    Raises:
+        Invalid: The model lacks one of them: clients would send it there for nothing.
+    """
+    have: tuple[Modality, ...] = tuple(each for each in MODALITIES if each in family.modalities)
+    if lacking := [each for each in asked if each not in have]:
+        raise Invalid(
+            f"spec.modalities: {family.name} encodes {', '.join(have)}, not {', '.join(lacking)}: leave that out, or "
+            "serve it by a pool of its own"
+        )
+    return asked or have

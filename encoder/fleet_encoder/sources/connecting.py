@@ -4,22 +4,17 @@ The judgement is made on the address that the socket is about to be connected to
 next time it is asked (DNS rebinding) gains nothing.
 """
 
-import asyncio
 import socket
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 
 import aiohttp
-from aiohttp.abc import AbstractResolver, ResolveResult
+from aiohttp.abc import AbstractResolver
 
 from fleet_encoder.sources.addresses import Reach
 
-DNS_THREADS = 32
-"""Look-ups at one moment; most of the time they wait."""
-
 KEEP_ALIVE_SECONDS = 15.0
-
-_NUMERIC = socket.NI_NUMERICHOST | socket.NI_NUMERICSERV
+DNS_SECONDS = 3.0
+DNS_TRIES = 2
 
 
 class RefusedAddressError(OSError):
@@ -63,31 +58,6 @@ def connector(judge: Callable[[str], Reach], highest: Reach, resolver: AbstractR
     )
 
 
-class ThreadResolver(AbstractResolver):
-    """The system's resolver in threads of its own: a dead DNS server must not hold up the loop's default executor."""
-
-    def __init__(self) -> None:
-        self._threads = ThreadPoolExecutor(DNS_THREADS, thread_name_prefix="dns")
-
-    async def resolve(
-        self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_UNSPEC
-    ) -> list[ResolveResult]:
-        """All addresses of `host`.
-
-        Raises:
-            OSError: It has none, or nobody knows.
-        """
-        answers = await asyncio.get_running_loop().run_in_executor(self._threads, _look_up, host, port, family)
-        return [
-            ResolveResult(hostname=host, host=address, port=port, family=kind, proto=0, flags=socket.AI_NUMERICHOST)
-            for kind, address in answers
-        ]
-
-    async def close(self) -> None:
-        """Let the threads go; look-ups under way end unheard."""
-        self._threads.shutdown(wait=False, cancel_futures=True)
-
-
-def _look_up(host: str, port: int, family: int) -> list[tuple[int, str]]:
-    answers = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, family=family, flags=socket.AI_ADDRCONFIG)
-    return [(kind, socket.getnameinfo(address, _NUMERIC)[0]) for kind, _, _, _, address in answers]
+def system_resolver() -> AbstractResolver:
+    """Names as resolv.conf and the hosts file have them, asked on the event loop: dead DNS servers hold no thread."""
+    return aiohttp.AsyncResolver(timeout=DNS_SECONDS, tries=DNS_TRIES)

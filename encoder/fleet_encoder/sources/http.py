@@ -20,7 +20,7 @@ from fleet_encoder import __version__
 from fleet_encoder.errors import Invalid
 from fleet_encoder.sources.addresses import Reach
 from fleet_encoder.sources.answers import REDIRECTS, check_size, check_status, failure, is_coded
-from fleet_encoder.sources.connecting import RefusedAddressError, ThreadResolver, connector
+from fleet_encoder.sources.connecting import RefusedAddressError, connector, system_resolver
 from fleet_encoder.sources.inflate import inflate
 from fleet_encoder.sources.shares import HostTurns
 from fleet_encoder.sources.urls import http_url, redacted, redirect
@@ -67,11 +67,13 @@ class HttpSource:
         self._max_bytes = max_bytes
         self._threads = threads
         self._judge = judge
-        self._resolver = resolver or ThreadResolver()
+        self._resolver = resolver
         self._turns = HostTurns(TOTAL, PER_HOST, WAITING_PER_HOST)
         self._session: aiohttp.ClientSession | None = None
 
     async def __aenter__(self) -> Self:
+        if self._resolver is None:
+            self._resolver = system_resolver()
         self._session = aiohttp.ClientSession(
             connector=connector(self._judge, self._highest, self._resolver),
             timeout=TIMEOUT,
@@ -87,7 +89,8 @@ class HttpSource:
     ) -> None:
         if self._session is not None:
             await self._session.close()
-        await self._resolver.close()
+        if self._resolver is not None:
+            await self._resolver.close()
 
     async def fetch(self, text: str, cover: Callable[[int], None]) -> bytearray | memoryview:
         """Download one file.

@@ -39,6 +39,13 @@ class Forward:
         self._workers = workers
         self._threads = threads
         self._metrics = metrics
+        self._began: float | None = None
+
+    @property
+    def pass_seconds(self) -> float:
+        """How long the pass that is running now has been: a lost device may never end one. 0 between passes."""
+        began = self._began
+        return 0.0 if began is None else time.monotonic() - began
 
     async def __call__(self, jobs: list[Job]) -> Sequence[ItemError | None]:
         """Fill in `embedding`."""
@@ -61,7 +68,7 @@ class Forward:
         assert len(features) == len(jobs)
         try:
             passes = self._encode(features)
-            while (rows := await self._workers.run("forward", self._threads, _advance, passes)) is None:
+            while (rows := await self._workers.run("forward", self._threads, self._advance, passes)) is None:
                 if not _any_wanted(jobs):
                     return jobs[0].unwanted_error()
         except ItemError as error:
@@ -77,17 +84,19 @@ class Forward:
             self._metrics.computed.labels(job.modality).inc(item.patches)
         return None
 
+    def _advance(self, passes: Passes) -> list[torch.Tensor] | None:
+        """In the runner's thread: one forward pass; the embeddings after the last one."""
+        self._began = time.monotonic()
+        try:
+            next(passes)
+        except StopIteration as end:
+            rows: list[torch.Tensor] = end.value
+            return rows
+        finally:
+            self._began = None
+        return None
+
 
 def _any_wanted(jobs: Sequence[Job]) -> bool:
     now = time.monotonic()
     return any(job.wanted(now) for job in jobs)
-
-
-def _advance(passes: Passes) -> list[torch.Tensor] | None:
-    """In the runner's thread: one forward pass; the embeddings after the last one."""
-    try:
-        next(passes)
-    except StopIteration as end:
-        rows: list[torch.Tensor] = end.value
-        return rows
-    return None

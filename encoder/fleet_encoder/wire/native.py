@@ -14,24 +14,29 @@ import structlog
 import torch
 import zmq
 import zmq.asyncio
+from cachetools import LRUCache
 
 from fleet_client import protocol
-from fleet_encoder.errors import Busy, Invalid, ItemError
+from fleet_encoder.errors import Busy, Cancelled, Invalid, ItemError
 from fleet_encoder.job import Job, Outcome, Source
 from fleet_encoder.logs import Sparse
 from fleet_encoder.metrics import Metrics
 from fleet_encoder.pipeline import Pipeline
+from fleet_encoder.wire import validate
 from fleet_encoder.wire.outbox import Outbox
-from fleet_encoder.wire.validate import check_item, check_request
 
 log = structlog.get_logger()
 
 LOAD_SECONDS = 1.0
 SEND_HIGH_WATER = 64
 RECEIVE_HIGH_WATER = 4
+LEAST_LINGER_SECONDS = 1.0
+NAMES = 1024
 HEARTBEAT_MILLISECONDS = 30_000
 SILENCE_MILLISECONDS = 120_000
 """ZeroMQ hears a peer only when a whole frame has arrived: 256 MB at 2 MB/s take that long."""
+
+UNREAD = Cancelled("the answers to this client waited unread for too long, or were too many: read faster, ask again")
 
 Requests = dict[str, dict[int, Job]]
 
@@ -62,11 +67,11 @@ class NativeWire:
         self._welcome = welcome
         self._metrics = metrics
         self._clients: dict[bytes, Requests] = {}
+        self._names: LRUCache[bytes, str] = LRUCache(NAMES)
         self._garbage = Sparse()
         self._context = zmq.asyncio.Context()
         self._socket = socket = self._context.socket(zmq.ROUTER)
         socket.setsockopt(zmq.ROUTER_MANDATORY, 1)
-        socket.setsockopt(zmq.LINGER, 1000)
         socket.setsockopt(zmq.SNDHWM, SEND_HIGH_WATER)
         socket.setsockopt(zmq.RCVHWM, RECEIVE_HIGH_WATER)
         socket.setsockopt(zmq.MAXMSGSIZE, max_message_bytes)
@@ -96,12 +101,12 @@ class NativeWire:
         while not self._outbox.empty:  # noqa: ASYNC110 - the outbox itself tries again that often
             await asyncio.sleep(0.01)
 
-    async def stop(self) -> None:
-        """Close; what was handed to ZeroMQ has a second to leave."""
+    async def stop(self, seconds: float) -> None:
+        """Close; what was handed to ZeroMQ has so long to leave, and at least a second."""
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
-        self._socket.close()
+        self._socket.close(linger=round(1000 * max(LEAST_LINGER_SECONDS, seconds)))
         await asyncio.to_thread(self._context.term)
 
     def announce_drain(self) -> None:
@@ -118,7 +123,8 @@ class NativeWire:
             except ValueError as error:
                 self._metrics.wire_errors.inc()
                 if (left_out := self._garbage.count()) is not None:
-                    log.warning("message not understood", error=str(error), more_left_out=left_out)
+                    name = self._names.get(peer, "")
+                    log.warning("message not understood", client=name, error=str(error), more_left_out=left_out)
                 self._refuse(peer, "", -1, Invalid(str(error)))
             except Exception:
                 log.exception("message failed")
@@ -128,6 +134,7 @@ class NativeWire:
     def _handle(self, peer: bytes, message: protocol.ClientMessage, frames: list[Any]) -> None:
         match message:
             case protocol.Hello():
+                self._names[peer] = validate.shown_name(message.client)
                 self._outbox.send(peer, [protocol.pack(self._welcome())])
             case protocol.Cancel():
                 self._cancel(peer, message.id)
@@ -138,7 +145,7 @@ class NativeWire:
         if message.id in self._clients.get(peer, {}):
             return  # a retry of what is in flight here: its answers are on their way
         try:
-            check_request(message)
+            validate.check_request(message)
         except ItemError as error:
             self._refuse(peer, message.id, -1, error)
             return
@@ -146,7 +153,7 @@ class NativeWire:
         deadline = None if message.timeout_ms is None else time.monotonic() + message.timeout_ms / 1000
         for index, item in enumerate(message.items):
             try:
-                check_item(item, len(frames))
+                validate.check_item(item, len(frames))
                 job = self._pipeline.submit(
                     request=message.id,
                     index=index,
@@ -189,7 +196,8 @@ class NativeWire:
             pending_patches=self._pipeline.admission.patches,
         )
         payload = rows.flatten().view(torch.uint8).numpy().data
-        if self._outbox.send(peer, [protocol.pack(header), payload]):
+        lost = [protocol.pack(self._refusal(job.request, job.index, UNREAD))]
+        if self._outbox.send(peer, [protocol.pack(header), payload], lost):
             self._metrics.sent_bytes.inc(len(payload))
 
     def _cancel(self, peer: bytes, request: str) -> None:
@@ -217,7 +225,13 @@ class NativeWire:
     def _refuse(
         self, peer: bytes, request: str, index: int, error: ItemError, stages: dict[str, float] | None = None
     ) -> None:
-        header = protocol.Result(
+        frames = [protocol.pack(self._refusal(request, index, error, stages))]
+        self._outbox.send(peer, frames, frames)
+
+    def _refusal(
+        self, request: str, index: int, error: ItemError, stages: dict[str, float] | None = None
+    ) -> protocol.Result:
+        return protocol.Result(
             id=request,
             index=index,
             status=error.status,
@@ -226,19 +240,21 @@ class NativeWire:
             stage_ms=_milliseconds(stages or {}),
             pending_patches=self._pipeline.admission.patches,
         )
-        self._outbox.send(peer, [protocol.pack(header)])
 
-    def _client_gone(self, peer: bytes) -> None:
-        """Nobody waits for its work any more: it is dropped before its forward pass."""
+    def _client_gone(self, peer: bytes, connected: bool) -> None:
+        """Its work is dropped before its forward pass; one that is still there is told so for each item."""
         requests = self._clients.pop(peer, None)
         if requests is None:
             return
         self._metrics.clients_gone.inc()
         self._metrics.clients.set(len(self._clients))
-        log.info("client gone", requests=len(requests))
+        what = "client does not read" if connected else "client gone"
+        log.info(what, client=self._names.get(peer, ""), requests=len(requests))
         for jobs in requests.values():
             for job in list(jobs.values()):
                 job.cancel()
+                if connected:
+                    self._refuse(peer, job.request, job.index, UNREAD)
 
     async def _tell_load(self) -> None:
         """Once a second, to each client with work here. A client that is gone is found out by this."""

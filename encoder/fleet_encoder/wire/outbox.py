@@ -18,29 +18,52 @@ MAX_BACKLOG_BYTES = 1 << 30
 MAX_TOTAL_BYTES = 2 << 30
 """Of all clients together: they may be many, and each a little slow."""
 
+OVERHEAD_BYTES = 500
+"""Of a message, however short."""
+
+MAX_NOTICES = 10_000
+"""Kept for a client that was given up."""
+
 
 @dataclass(slots=True)
 class _Backlog:
-    """What one client has not taken yet."""
+    """What one client has not taken yet: messages, each with what a client that is given up gets in its place."""
 
-    messages: deque[Frames] = field(default_factory=deque)
+    messages: deque[tuple[Frames, Frames | None]] = field(default_factory=deque)
     bytes: int = 0
     since: float = field(default_factory=time.monotonic)
+    given_up: bool = False
+
+    def add(self, frames: Frames, instead: Frames | None) -> None:
+        self.messages.append((frames, instead))
+        self.bytes += _size(frames)
+
+    def sent(self) -> None:
+        """The first message is."""
+        self.bytes -= _size(self.messages.popleft()[0])
+        self.since = time.monotonic()
+
+    def give_up(self) -> None:
+        notices = [instead for _, instead in self.messages if instead is not None]
+        self.messages.clear()
+        self.bytes, self.given_up = 0, True
+        for notice in notices[:MAX_NOTICES]:
+            self.add(notice, None)
 
 
 class Outbox:
     """Sends on a ROUTER socket, never blocking.
 
     A message that a client's pipe has no room for waits here, in order. A client that takes nothing for
-    `STUCK_SECONDS`, or is behind by `MAX_BACKLOG_BYTES`, or is no longer connected, is given up; so is the one that is
-    behind most where all together are by `MAX_TOTAL_BYTES`.
+    `STUCK_SECONDS`, or is behind by `MAX_BACKLOG_BYTES`, is given up; so is the one that is behind most where all
+    together are by `MAX_TOTAL_BYTES`. Should it read again, it is told of each answer that it lost.
 
     Args:
         socket: ROUTER with ROUTER_MANDATORY set.
-        gone: Called with a client's identity when it is given up.
+        gone: Called with a client's identity when it is given up, and whether it is still connected.
     """
 
-    def __init__(self, socket: "zmq.asyncio.Socket", gone: Callable[[bytes], None]) -> None:
+    def __init__(self, socket: "zmq.asyncio.Socket", gone: Callable[[bytes, bool], None]) -> None:
         self._socket = socket
         self._gone = gone
         self._backlogs: dict[bytes, _Backlog] = {}
@@ -48,38 +71,45 @@ class Outbox:
 
     @property
     def empty(self) -> bool:
-        """Everything was handed to ZeroMQ."""
-        return not self._backlogs
+        """Everything was handed to ZeroMQ, but for clients that were given up."""
+        return all(each.given_up for each in self._backlogs.values())
 
-    def send(self, peer: bytes, frames: Frames) -> bool:
-        """Send now or as soon as there is room. False where the client is gone."""
+    def send(self, peer: bytes, frames: Frames, instead: Frames | None = None) -> bool:
+        """Send now or as soon as there is room.
+
+        Args:
+            peer: Identity of the client.
+            frames: The message.
+            instead: What the client gets in its place where it is given up: a few bytes. None: nothing.
+
+        Returns:
+            False where the client is gone or given up.
+        """
         backlog = self._backlogs.get(peer)
         if backlog is None:
             sent = self._try(peer, frames)
             if sent is not None:
                 return sent
             backlog = self._backlogs[peer] = _Backlog()
-        backlog.messages.append(frames)
-        backlog.bytes += sum(len(frame) for frame in frames)
-        if backlog.bytes > MAX_BACKLOG_BYTES and len(backlog.messages) > 1:  # one reply alone may be that long
-            self._drop(peer)
+        if backlog.given_up:
+            if instead is not None and len(backlog.messages) < MAX_NOTICES:
+                backlog.add(instead, None)
             return False
-        if sum(each.bytes for each in self._backlogs.values()) > MAX_TOTAL_BYTES and len(self._backlogs) > 1:
-            slowest = max(self._backlogs, key=lambda each: self._backlogs[each].bytes)
-            self._drop(slowest)
-            if slowest == peer:
-                return False
+        backlog.add(frames, instead)
         if self._pump is None or self._pump.done():
             self._pump = asyncio.ensure_future(self._retry())
-        return True
+        self._check_sizes(peer, backlog)
+        return not backlog.given_up
 
-    def forget(self, peer: bytes) -> None:
-        """Drop what waits for `peer`."""
-        self._backlogs.pop(peer, None)
+    def _check_sizes(self, peer: bytes, backlog: _Backlog) -> None:
+        if backlog.bytes > MAX_BACKLOG_BYTES and len(backlog.messages) > 1:  # one reply alone may be that long
+            self._give_up(peer, backlog)
+        elif len(self._backlogs) > 1 and sum(each.bytes for each in self._backlogs.values()) > MAX_TOTAL_BYTES:
+            self._give_up(*max(self._backlogs.items(), key=lambda each: each[1].bytes))
 
-    def _drop(self, peer: bytes) -> None:
-        self.forget(peer)
-        self._gone(peer)
+    def _give_up(self, peer: bytes, backlog: _Backlog) -> None:
+        backlog.give_up()
+        self._gone(peer, True)
 
     def _try(self, peer: bytes, frames: Frames) -> bool | None:
         """True: handed over. False: no such client. None: no room."""
@@ -90,7 +120,7 @@ class Outbox:
             return True
         if isinstance(error, zmq.Again):
             return None
-        self._gone(peer)
+        self._gone(peer, False)
         return False
 
     async def _retry(self) -> None:
@@ -101,15 +131,16 @@ class Outbox:
 
     def _flush(self, peer: bytes, backlog: _Backlog) -> None:
         while backlog.messages:
-            sent = self._try(peer, backlog.messages[0])
+            sent = self._try(peer, backlog.messages[0][0])
             if sent is None:
-                if time.monotonic() - backlog.since > STUCK_SECONDS:
-                    self._drop(peer)
+                if not backlog.given_up and time.monotonic() - backlog.since > STUCK_SECONDS:
+                    self._give_up(peer, backlog)
                 return
             if not sent:
-                self.forget(peer)
-                return
-            frames = backlog.messages.popleft()
-            backlog.bytes -= sum(len(frame) for frame in frames)
-            backlog.since = time.monotonic()
-        self.forget(peer)
+                break
+            backlog.sent()
+        self._backlogs.pop(peer, None)
+
+
+def _size(frames: Frames) -> int:
+    return OVERHEAD_BYTES + sum(len(frame) for frame in frames)

@@ -6,6 +6,7 @@ from fleet_client import protocol
 from fleet_encoder.errors import Incompatible, Invalid
 
 MAX_ID = 256
+MAX_NAME = 64
 MAX_TIMEOUT_MS = 24 * 3600 * 1000
 
 
@@ -23,10 +24,17 @@ def check_request(message: protocol.Encode) -> None:
         )
     if not 0 < len(message.id) <= MAX_ID:
         raise Invalid(f"request id of {len(message.id)} characters: give 1 to {MAX_ID}")
+    if not message.id.isprintable():
+        raise Invalid("the request id has characters that cannot be printed: it is written to logs")
     if not 0 < len(message.items) <= protocol.MAX_ITEMS:
         raise Invalid(f"{len(message.items)} items: send 1 to {protocol.MAX_ITEMS} in one request")
     if message.timeout_ms is not None and not 0 < message.timeout_ms <= MAX_TIMEOUT_MS:
         raise Invalid(f"timeout_ms is {message.timeout_ms}: give 1 to {MAX_TIMEOUT_MS}, or leave it out")
+
+
+def shown_name(name: str) -> str:
+    """What a client calls itself, fit for a log line."""
+    return "".join(character for character in name[:MAX_NAME] if character.isprintable())
 
 
 def check_item(item: protocol.Item, frames: int) -> None:
