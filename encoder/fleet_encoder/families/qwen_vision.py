@@ -33,7 +33,7 @@ from fleet_encoder.families.qwen_rules import read_rules
 from fleet_encoder.families.qwen_tower import VisionTower
 from fleet_encoder.runner import attention, weights
 
-PASS_PATCHES = 32_768
+PASS_PATCHES = 16_384
 """Patches in one forward pass at most: what lies over it is computed in parts, cut between grid steps."""
 
 CPU_PASS_PATCHES = 4_096
