@@ -10,10 +10,21 @@ from pathlib import Path
 COMMAND = [sys.executable, "-c", "from fleet_cli.main import main; main()"]
 
 
+def heed_ctrl_c() -> None:
+    """What a shell starts in the background ignores it, and so would these tests' children."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 def test_while_up_waits_for_its_pool_file(tmp_path: Path) -> None:
     pool = tmp_path / "pool.yaml"
     os.mkfifo(pool)  # nobody writes to it, so that reading it waits
-    process = subprocess.Popen([*COMMAND, "up", str(pool)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    process = subprocess.Popen(
+        [*COMMAND, "up", str(pool)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        preexec_fn=heed_ctrl_c,
+    )
     try:
         # With a reader there, opening it to write no longer fails: then the command has come that far.
         while True:
@@ -25,8 +36,8 @@ def test_while_up_waits_for_its_pool_file(tmp_path: Path) -> None:
             else:
                 break
         process.send_signal(signal.SIGINT)
+        os.close(writer)  # a signal that came just before the reading has not woken it
         assert process.communicate(timeout=60) == ("", "\n")
-        os.close(writer)
     finally:
         process.kill()
         process.wait()

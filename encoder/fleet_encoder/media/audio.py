@@ -2,7 +2,8 @@
 
 FFmpeg decodes and resamples, through torchcodec, or through PyAV where torchcodec is missing or refuses the file. The
 two are equal bit for bit but for codecs that compute in floating point (AAC, Opus, Vorbis), where their FFmpeg
-versions may differ in the last bit. Stereo becomes mono as FFmpeg does it: sqrt(2) times the mean.
+versions may differ in the last bit, and in the last milliseconds. Stereo becomes mono as FFmpeg does it: sqrt(2) times
+the mean.
 """
 
 from itertools import chain
