@@ -1,7 +1,9 @@
 """`encoderfleet`: the command line. Each command is a module of its own, imported only when it is used."""
 
 import importlib
+import os
 import signal
+import sys
 from typing import Any
 
 import click
@@ -19,8 +21,25 @@ INTERRUPTED = 128 + signal.SIGINT
 """Exit code of Ctrl-C where a command has not its own way to end."""
 
 
+def open_closed_streams() -> None:
+    """Put `/dev/null` where stdin, stdout or stderr was closed (`>&-`): the next file opened would be in its place."""
+    for number, name in enumerate(("stdin", "stdout", "stderr")):
+        if getattr(sys, name) is not None:
+            continue
+        null = os.open(os.devnull, os.O_RDWR)
+        if null != number:
+            os.dup2(null, number)
+            os.close(null)
+        setattr(sys, name, os.fdopen(number, "w" if number else "r", closefd=False))
+
+
 class LazyGroup(click.Group):
     """Imports a command's module when the command is asked for: `--help` need not load torch."""
+
+    def main(self, *args: Any, **kwargs: Any) -> Any:
+        """Run the program, also where a stream was closed before it began."""
+        open_closed_streams()
+        return super().main(*args, **kwargs)
 
     def invoke(self, ctx: click.Context) -> Any:
         """Run a command; what the machine refuses (a full disk, a missing right) ends in one line."""

@@ -31,7 +31,7 @@ class AsyncClient:
         framework: What embeddings come as: "numpy" arrays or "torch" tensors.
 
     Raises:
-        ValueError: An address or the framework is not one.
+        ValueError: An address, the framework or the timeout is not one.
         ModuleNotFoundError: torch is asked for and not installed.
     """
 
@@ -47,7 +47,7 @@ class AsyncClient:
         if not every:
             raise ValueError("give at least one endpoint, such as tcp://127.0.0.1:5570")
         self.endpoints = tuple(dict.fromkeys(every))
-        self.timeout = timeout
+        self.timeout = None if timeout is None else _checked_seconds(timeout)
         self.name = name
         self._framework = tensors.require(framework)
         self._engine: Engine | None = None
@@ -113,7 +113,7 @@ class AsyncClient:
         `return_errors` the first exception is raised at the end, after all that succeeded.
         """
         engine = self._started()
-        seconds = self.timeout if timeout is None else timeout
+        seconds = self.timeout if timeout is None else _checked_seconds(timeout)
         # What was yielded is the caller's: it is kept here no longer.
         calls = dict(enumerate(engine.submit(checked_items(items), math.inf if seconds is None else seconds)))
         finished = _as_they_end(calls)
@@ -178,6 +178,18 @@ class AsyncClient:
             attempts=call.attempts,
             total_ms=(call.ended - call.started) * 1000,
         )
+
+
+def _checked_seconds(timeout: float) -> float:
+    """`timeout`, which may be past already.
+
+    Raises:
+        ValueError: It is not a number.
+    """
+    seconds = float(timeout)
+    if math.isnan(seconds):
+        raise ValueError("timeout is not a number: give seconds, or None for ever")
+    return seconds
 
 
 def _as_they_end(calls: dict[int, Call]) -> "asyncio.Queue[int]":

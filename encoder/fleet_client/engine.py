@@ -68,6 +68,7 @@ class Engine:
         self._name = name
         self._router = Router(addresses, monotonic())
         self._calls: dict[str, Call] = {}
+        self._reading: set[str] = set()
         self._disk = Disk()
         self._news = asyncio.Event()
         self._next: asyncio.Handle | None = None
@@ -234,11 +235,12 @@ class Engine:
             case Abandon(address, item):
                 self._connections[address].send([pack(Cancel(id=item))])
             case Fail(item, error):
-                self._finish(item, error)
+                self._finish(item, verdicts.unread() if item in self._reading else error)
             case Send(address, item, attempt):
                 call = self._calls[item]
                 if isinstance(call.item.source, Path):
                     # Read when an encoder has room for it, and again for another encoder.
+                    self._reading.add(item)
                     self._disk.read(call.item.source, partial(self._read_to_send, call, address, attempt))
                 else:
                     self._send(call, call.item.source, address)
@@ -252,6 +254,7 @@ class Engine:
         self._soon()
 
     def _read_to_send(self, call: Call, address: str, attempt: int, content: bytes | errors.Invalid) -> None:
+        self._reading.discard(call.id)
         job = self._router.jobs.get(call.id)
         if isinstance(content, errors.Invalid):
             self._measured(call.id, content)
@@ -259,6 +262,16 @@ class Engine:
             self._send(call, content, address)
 
     def _send(self, call: Call, source: media.Buffer | str, address: str) -> None:
+        try:
+            frames = self._message(call, source)
+        except Exception as error:  # whatever a caller's value makes the packing stumble over: other items go on
+            self._measured(call.id, errors.Invalid(f"the item cannot be sent: {error}"))
+            return
+        if not self._connections[address].send(frames):
+            self._router.lost(address, BROKEN, monotonic())
+            self._soon()
+
+    def _message(self, call: Call, source: media.Buffer | str) -> list[bytes | memoryview]:
         by_url = isinstance(source, str)
         left = call.deadline - monotonic()
         item = Item(
@@ -269,10 +282,7 @@ class Engine:
         )
         timeout_ms = None if left > MAX_TIMEOUT_SECONDS else max(1, math.ceil(left * 1000))
         header = pack(Encode(id=call.id, items=[item], timeout_ms=timeout_ms))
-        frames = [header] if isinstance(source, str) else [header, memoryview(source).cast("B")]
-        if not self._connections[address].send(frames):
-            self._router.lost(address, BROKEN, monotonic())
-            self._soon()
+        return [header] if isinstance(source, str) else [header, memoryview(source).cast("B")]
 
     def _finish(self, item: str, outcome: inbox.Answer | errors.EncodeError) -> None:
         call = self._calls.pop(item, None)

@@ -1,5 +1,8 @@
 """The items that callers hand in: an image, a video or an audio clip, from bytes, a file or an URL."""
 
+import operator
+import os
+import stat
 from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -11,6 +14,7 @@ Buffer = bytes | bytearray | memoryview
 Source = Buffer | Path | str
 
 URL_SCHEMES = ("http", "https", "data", "file")
+MAX_FRAMES = 2**31 - 1
 MAX_URL_CHARACTERS = 1 << 19
 """URLs travel in the message's header, whose length is limited."""
 
@@ -53,13 +57,18 @@ def video(source: Source, *, fps: float | None = None, frames: int | None = None
 
     Raises:
         ValueError: A string is not an URL, or both or senseless sampling is asked for.
+        TypeError: `fps` or `frames` is no number, or no whole one.
     """
     if fps is not None and frames is not None:
         raise ValueError("give fps or frames, not both")
+    if isinstance(frames, bool):
+        raise TypeError(f"frames must be a whole number, got {frames}")
+    fps = None if fps is None else float(fps)  # numpy's numbers, too
+    frames = None if frames is None else operator.index(frames)
     if fps is not None and not 0 < fps < float("inf"):
         raise ValueError(f"fps must be over 0, got {fps}")
-    if frames is not None and frames < 1:
-        raise ValueError(f"frames must be at least 1, got {frames}")
+    if frames is not None and not 1 <= frames <= MAX_FRAMES:
+        raise ValueError(f"frames must be 1 to {MAX_FRAMES}, got {frames}")
     asked = fps is not None or frames is not None
     return Media("video", _checked(source), Sampling(fps=fps, frames=frames) if asked else None)
 
@@ -100,7 +109,12 @@ def read(path: Path) -> bytes:
         Invalid: It cannot be read; says why.
     """
     try:
-        return path.read_bytes()
+        # It may have become something else since it was looked at: opening a FIFO would wait for who writes to it.
+        number = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+        with os.fdopen(number, "rb") as file:
+            if not stat.S_ISREG(os.fstat(number).st_mode):
+                raise Invalid(f"cannot read {path}: not a regular file")
+            return file.read()
     except OSError as error:
         raise _unreadable(path, error) from error
 
@@ -118,6 +132,8 @@ def _checked(source: Source) -> Source:
             )
         if len(source) > MAX_URL_CHARACTERS:
             raise ValueError(f"an URL of {len(source)} characters is too long: give the content as bytes")
+        if not source.isascii() and any("\ud800" <= character <= "\udfff" for character in source):
+            raise ValueError("the URL has half a surrogate pair in it, which is no character: encode it anew")
     elif not isinstance(source, bytes | bytearray | memoryview | Path):
         raise TypeError(f"give bytes, a pathlib.Path or an URL string, not {type(source).__name__}")
     elif isinstance(source, memoryview) and not source.c_contiguous:

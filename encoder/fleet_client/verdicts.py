@@ -46,9 +46,9 @@ def lost(times: int, address: str, problem: str) -> errors.Lost:
     )
 
 
-def unread() -> errors.Invalid:
-    """The deadline passed before the file's size was known."""
-    return errors.Invalid("the file could not be looked at before the deadline: does the disk that it is on answer?")
+def unread() -> errors.Expired:
+    """The deadline passed before the file was looked at, or read."""
+    return errors.Expired("the file was not read before the deadline: allow more time; does its disk answer?")
 
 
 def out_of_time(

@@ -14,6 +14,7 @@ import zmq
 from click.core import ParameterSource
 
 from fleet_client.protocol import MODALITIES
+from fleet_encoder import descriptors
 from fleet_encoder.config import Config, fit_to_cpus
 from fleet_encoder.errors import ItemError
 from fleet_encoder.limits import MediaLimits
@@ -42,6 +43,7 @@ def main(context: click.Context, /, **options: Any) -> None:
     config = read_config(options)
     configure(config.log_format, config.replica)
     sys.setswitchinterval(SWITCH_INTERVAL_SECONDS)
+    descriptors.raise_limit()
     for warning in config.warnings:
         log.warning(warning)
     try:
@@ -150,6 +152,7 @@ async def serve(config: Config, context: click.Context) -> None:
         stop.set()
 
     loop = asyncio.get_running_loop()
+    descriptors.watch(loop)
     for each in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(each, on_signal, each)
     code = await service.run(stop)

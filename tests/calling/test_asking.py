@@ -12,6 +12,7 @@ import pytest
 
 from fleet_client import (
     AsyncClient,
+    Busy,
     Cancelled,
     Client,
     ClientClosed,
@@ -21,11 +22,13 @@ from fleet_client import (
     Incompatible,
     Invalid,
     TooLarge,
+    Unreachable,
     audio,
     image,
     video,
 )
 from fleet_client.inbox import Answer
+from fleet_client.media import Media
 from fleet_client.protocol import Cancel, Encode, Hello, Item, Sampling, Status
 from scripted import Message, ScriptedEncoder, echo, no, nothing, ok, welcome
 
@@ -204,6 +207,31 @@ async def test_items_are_yielded_as_they_finish() -> None:
         async with AsyncClient(encoder.endpoint) as client:
             order = [index async for index, _ in client.stream([image(b"1"), image(b"2"), image(b"3")])]
     assert order == [2, 1, 0]
+
+
+def test_an_item_that_cannot_be_packed_fails_alone_and_at_once() -> None:
+    bad = Media("video", b"v", Sampling(frames=2**70))
+    with ScriptedEncoder(echo) as encoder, Client(encoder.endpoint) as client:
+        outcomes = client.encode([image(b"1"), bad, image(b"2")], return_errors=True)
+    assert isinstance(outcomes[0], Encoding)
+    assert isinstance(outcomes[1], Invalid)
+    assert "cannot be sent" in str(outcomes[1])
+    assert isinstance(outcomes[2], Encoding)
+
+
+@pytest.mark.parametrize("timeout", [float("nan"), "soon"])
+def test_a_timeout_that_is_no_number(timeout: float) -> None:
+    with pytest.raises(ValueError, match="number|float"):
+        Client("127.0.0.1:9", timeout=timeout)
+    with Client("127.0.0.1:9") as client, pytest.raises(ValueError, match="number|float"):
+        client.encode([image(b"1")], timeout=timeout)
+
+
+def test_a_time_that_is_over(photos: Path) -> None:
+    with ScriptedEncoder(echo) as encoder, Client(encoder.endpoint) as client:
+        outcomes = client.encode([image(photos / "coffee.png"), image(b"1")], timeout=-1, return_errors=True)
+    assert isinstance(outcomes[0], Expired)
+    assert isinstance(outcomes[1], Busy | Unreachable)  # as the encoder was met by then, or not
 
 
 async def test_what_a_stream_has_yielded_it_does_not_keep() -> None:

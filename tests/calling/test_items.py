@@ -1,7 +1,10 @@
 """Items from bytes, files and URLs; what cannot be one says what to give."""
 
+import os
+from fractions import Fraction
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 import fleet_client
@@ -45,6 +48,35 @@ def test_other_types_are_refused() -> None:
 def test_senseless_sampling_is_refused(sampling: dict[str, float]) -> None:
     with pytest.raises(ValueError, match=r"fps|frames"):
         video(b"x", **sampling)  # type: ignore[arg-type]
+
+
+def test_numbers_of_numpy_and_others_are_sampling_too() -> None:
+    assert video(b"x", frames=np.int64(4)).sampling == Sampling(frames=4)
+    assert video(b"x", fps=np.float32(2)).sampling == Sampling(fps=2.0)
+    assert video(b"x", fps=Fraction(3, 2)).sampling == Sampling(fps=1.5)  # type: ignore[arg-type]
+    assert type(video(b"x", frames=np.int64(4)).sampling.frames) is int  # type: ignore[union-attr]
+
+
+@pytest.mark.parametrize("frames", [2.5, True, "4"])
+def test_frames_that_are_no_whole_number_are_refused(frames: int) -> None:
+    with pytest.raises(TypeError):
+        video(b"x", frames=frames)
+
+
+def test_more_frames_than_can_be_sent_are_refused() -> None:
+    with pytest.raises(ValueError, match="frames"):
+        video(b"x", frames=2**70)
+
+
+def test_an_url_that_is_no_text_is_refused() -> None:
+    with pytest.raises(ValueError, match="surrogate"):
+        image("http://a\ud800b/")
+
+
+def test_a_file_that_became_a_fifo_is_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "a")
+    with pytest.raises(Invalid, match="not a regular file"):
+        media.read(tmp_path / "a")
 
 
 def test_sizes(tmp_path: Path) -> None:

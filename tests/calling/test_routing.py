@@ -693,7 +693,7 @@ class TestItemsThatAreNotMeasuredYet:
         assert world.decide() == []
         assert world.router.wake_at(world.now) == 5.0
         failed = world.failure(after=5.0)
-        assert isinstance(failed, errors.Invalid)
-        assert "does the disk" in str(failed)
+        assert isinstance(failed, errors.Expired)
+        assert "does its disk" in str(failed)
         world.router.measured("1", 1000)
         assert world.decide() == []

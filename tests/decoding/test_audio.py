@@ -206,3 +206,22 @@ def test_any_buffer_will_do(sound: Film) -> None:
     expected = decoded(data).samples
     assert np.array_equal(decoded(bytearray(data)).samples, expected)
     assert np.array_equal(decoded(memoryview(b"before" + data + b"behind")[6:-6]).samples, expected)
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf, 3e38])
+def test_samples_that_are_no_sound(value: float) -> None:
+    """One is enough to make every number of the embedding one that is none."""
+    samples = np.zeros(16_000, np.float32)
+    samples[5] = value
+    header = struct.pack("<IHHIIHH", 16, 3, 1, 16_000, 64_000, 4, 32)
+    body = b"WAVEfmt " + header + b"data" + struct.pack("<I", samples.nbytes) + samples.tobytes()
+    data = b"RIFF" + struct.pack("<I", len(body)) + body
+    with pytest.raises(Invalid, match="no numbers, infinite or absurdly loud"):
+        decode_audio(data, 16_000, probe_audio(data))
+
+
+def test_a_header_without_a_codec() -> None:
+    header = struct.pack("<IHHIIHH", 16, 1, 1, 16_000, 32_000, 0, 0)
+    data = b"RIFF" + struct.pack("<I", 236) + b"WAVEfmt " + header + b"data" + struct.pack("<I", 200) + bytes(200)
+    with pytest.raises(Invalid, match="no codec"):
+        decode_audio(data, 16_000, probe_audio(data))

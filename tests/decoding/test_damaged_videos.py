@@ -115,3 +115,11 @@ async def test_random_bytes_in_a_stream_give_frames_or_a_refusal(film: Film, wor
                 assert probe_video(bytes(data)).frames <= 40
             else:
                 assert ours.frames.shape[0] == 3
+
+
+@pytest.mark.parametrize(("found", "broken"), [(b"minf", b"min'"), (b"avc1", b"\xfevc1"), (b"avcC", b"avc\xff")])
+async def test_a_header_that_hides_the_codec(found: bytes, broken: bytes, film: Film, workers: CpuWorkers) -> None:
+    before, after = film("h264.mp4").read_bytes().rsplit(found, 1)
+    data = before + broken + after
+    with pytest.raises(Invalid):
+        await decode(data, [0, 20], workers, 1)

@@ -26,6 +26,8 @@ except (ImportError, OSError, RuntimeError):  # not installed
 
 Samples = np.ndarray[Any, np.dtype[np.float32]]
 _SLACK_SECONDS = 60.0
+LOUDEST = 1e6
+"""Where full scale is 1. Files that hold integers as floats reach 32,768; the squares of 1e20 would be infinite."""
 
 
 def probe_audio(data: Data) -> AudioInfo:
@@ -73,11 +75,17 @@ def decode_audio(data: Data, rate: int, info: AudioInfo) -> Audio:
         raise Invalid(f"the audio goes on long after the {info.duration:.1f} s of its header: re-encode it")
     if not len(samples):
         raise Invalid("the audio holds no samples")
+    if not np.abs(samples).max() <= LOUDEST:  # so put that it is true of NaN, too
+        raise Invalid("the audio has samples that are no numbers, infinite or absurdly loud: re-encode it")
     return Audio(samples=samples, rate=rate, info=info, decoder=decoder)
 
 
 def _sound(container: Any) -> Any:
     stream = container.streams.best("audio")
+    if stream is not None and stream.codec_context is None:
+        stream = None  # FFmpeg has no decoder for it
+    if stream is None and any(other.type == "audio" for other in container.streams):
+        raise Invalid("the audio's header tells no codec that is read here, or no channels: re-encode it")
     if stream is None:
         kinds = ", ".join(sorted({other.type for other in container.streams})) or "nothing"
         raise Invalid(f"the file has no audio in it, only {kinds}")

@@ -133,6 +133,9 @@ class _Reader:
         if stream is None:
             self._container.close()
             raise RefusedError("the file has no video in it")
+        if stream.codec_context is None:  # FFmpeg has no decoder for it
+            self._container.close()
+            raise RefusedError("the video's codec is not one that is read here, or its header is damaged")
         self.stream: Any = stream
         self.stream.thread_count = self._threads
         self._disposable = disposable_test(stream.codec.canonical_name, stream.codec_context.extradata)
