@@ -13,6 +13,8 @@ import numpy as np
 from fleet_cli.encode_sources import Source
 from fleet_client import Encoding, Welcome
 
+SUFFIX = ".safetensors"
+
 
 def check(path: Path) -> None:
     """Refuse before the work what would fail after it.
@@ -26,6 +28,8 @@ def check(path: Path) -> None:
         raise ValueError(f"{path.parent} is not a directory: create it first")
     if path.exists() and not path.is_file():
         raise ValueError(f"{path} is not a regular file: give another name")
+    if path.exists() and path.suffix != SUFFIX:  # most likely a photo: OUT was forgotten
+        raise ValueError(f"{path} exists and is no {SUFFIX} file: it is not written over, give another name")
     if not os.access(path.parent, os.W_OK):
         raise ValueError(f"{path.parent} cannot be written to")
 

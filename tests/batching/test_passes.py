@@ -139,3 +139,23 @@ async def test_a_pass_that_does_not_end_is_seen(watched: Watched) -> None:
     await running
     assert forward.pass_seconds == 0
     workers.close()
+
+
+@pytest.mark.parametrize(("waiting", "threads"), [(0, 4), (1, 3), (9, 1)])
+async def test_a_pass_leaves_cpus_to_those_who_wait_for_them(watched: Watched, waiting: int, threads: int) -> None:
+    slots, seen = CpuSlots(4), []
+    workers = CpuWorkers("forward", 1, slots)
+
+    def noting(batch: list[Features]) -> Passes:
+        seen.append(torch.get_num_threads())
+        return (yield from watched(batch))
+
+    others = [asyncio.ensure_future(slots.acquire("image", 4)) for _ in range(waiting + 1)]
+    await asyncio.sleep(0)
+    running = asyncio.ensure_future(Forward(noting, workers, 4, Metrics())([job(watched, 0)]))
+    await asyncio.sleep(0)
+    for each in others:
+        slots.release("image", await each, 0.0)
+    assert await running == [None]
+    assert seen == [threads]
+    workers.close()

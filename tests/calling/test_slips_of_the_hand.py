@@ -42,3 +42,19 @@ def test_a_full_disk(tmp_path: Path) -> None:
         done = subprocess.run([*RUN, "plan", str(pool)], stdout=full, stderr=subprocess.PIPE, text=True, check=False)
     assert done.returncode == 1
     assert done.stderr == "Error: No space left on device\n"
+
+
+def test_a_photo_is_not_written_over(tmp_path: Path, photos: Path) -> None:
+    """As where the name of OUT was forgotten."""
+    mine = tmp_path / "mine.png"
+    mine.write_bytes((photos / "coffee.png").read_bytes())
+    done = subprocess.run(
+        [*RUN, "encode", "--endpoint", "127.0.0.1:9", "--save", str(mine), str(photos / "coffee.png")],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode == 2
+    assert "is not written over" in done.stderr.splitlines()[-1]
+    assert mine.read_bytes() == (photos / "coffee.png").read_bytes()

@@ -49,7 +49,7 @@ def survivor(qwen2_5_vl: Path) -> Iterator[EncoderProcess]:
 
 @pytest.fixture(scope="module")
 def mortal(qwen2_5_vl: Path) -> Iterator[EncoderProcess]:
-    """One that is frozen, thawed and at last killed."""
+    """One that is frozen and thawed."""
     encoder = start(qwen2_5_vl)
     yield encoder.wait_until_ready()
     encoder.stop()
@@ -74,7 +74,10 @@ def test_a_frozen_encoder_delays_but_loses_nothing(
     assert any(each.attempts > 1 for each in encodings)
 
 
-def test_sigkill_loses_nothing(mortal: EncoderProcess, survivor: EncoderProcess, photos: Path) -> None:
+def test_sigkill_loses_nothing(
+    start_encoder: StartEncoder, survivor: EncoderProcess, qwen2_5_vl: Path, photos: Path
+) -> None:
+    mortal = start_encoder(qwen2_5_vl, "--cpus", "1", "--cache-bytes", "0").wait_until_ready()
     encodings = load([mortal.endpoint, survivor.endpoint], photos, mortal.process.kill, mortal.endpoint)
     assert same(encodings)
     moved = [each for each in encodings if each.attempts > 1]

@@ -28,7 +28,7 @@ class Forward:
     Args:
         encode: Features to one `[tokens, dim]` CPU tensor each, pass by pass.
         workers: The one thread of the runner.
-        threads: CPU slots that a pass holds.
+        threads: CPU slots that a pass holds at most, each one of torch's threads.
         metrics: Where batches are counted.
     """
 
@@ -37,7 +37,7 @@ class Forward:
     ) -> None:
         self._encode = encode
         self._workers = workers
-        self._threads = threads
+        self._threads = min(threads, workers.slots.capacity)
         self._metrics = metrics
         self._began: float | None = None
 
@@ -68,7 +68,7 @@ class Forward:
         assert len(features) == len(jobs)
         try:
             passes = self._encode(features)
-            while (rows := await self._workers.run("forward", self._threads, self._advance, passes)) is None:
+            while (rows := await self._run(passes)) is None:
                 if not _any_wanted(jobs):
                     return jobs[0].unwanted_error()
         except ItemError as error:
@@ -84,8 +84,17 @@ class Forward:
             self._metrics.computed.labels(job.modality).inc(item.patches)
         return None
 
-    def _advance(self, passes: Passes) -> list[torch.Tensor] | None:
+    async def _run(self, passes: Passes) -> list[torch.Tensor] | None:
+        """One pass, with the CPUs that nobody else waits for: beside decoding, fewer threads do more for each CPU."""
+        slots = self._workers.slots
+        others = slots.waiting - slots.waiting_in("forward")
+        threads = max(1, self._threads - others)
+        return await self._workers.run("forward", threads, self._advance, passes, threads)
+
+    def _advance(self, passes: Passes, threads: int) -> list[torch.Tensor] | None:
         """In the runner's thread: one forward pass; the embeddings after the last one."""
+        if threads != torch.get_num_threads():
+            torch.set_num_threads(threads)
         self._began = time.monotonic()
         try:
             next(passes)
