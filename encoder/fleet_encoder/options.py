@@ -53,7 +53,7 @@ _OPTIONS: tuple[tuple[str, str, Any, Any, str], ...] = (
     ("--max-frames", "ENCODERFLEET_MAX_FRAMES", 768, click.IntRange(min=1), "Sampled frames of one video."),
     ("--allowed-domains", "ENCODERFLEET_ALLOWED_DOMAINS", "", CommaList(), "Hosts of URLs; empty = any public one."),
     ("--allow-private-networks", "ENCODERFLEET_ALLOW_PRIVATE_NETWORKS", False, bool,
-     "URLs may name private, loopback and link-local addresses."),
+     "URLs may name private and loopback addresses; link-local ones never."),
     ("--local-root", "ENCODERFLEET_LOCAL_ROOT", None, str, "file:// URLs below this folder are read."),
     ("--cache-bytes", "ENCODERFLEET_CACHE_BYTES", 1 << 30, click.IntRange(min=0), "Embeddings kept; 0 = none."),
     ("--drain-seconds", "ENCODERFLEET_DRAIN_SECONDS", 30, click.IntRange(min=0), "To finish after SIGTERM."),
