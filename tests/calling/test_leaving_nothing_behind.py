@@ -12,8 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from fleet_client import AsyncClient, Cancelled, Client, ClientClosed, Unreachable, image
-from fleet_client.protocol import Encode
+from fleet_client import AsyncClient, Cancelled, Client, ClientClosed, image, media
 from scripted import ScriptedEncoder, nothing
 
 
@@ -78,29 +77,33 @@ def test_closing_ends_a_hello_that_still_waits() -> None:
     assert [type(each) for each in told] == [ClientClosed]
 
 
-def test_a_file_that_cannot_be_read_to_its_end_does_not_hold_up_the_closing(tmp_path: Path) -> None:
-    """As on a network disk whose server is gone: a pipe without a writer takes the file's place."""
+def test_a_file_that_cannot_be_read_to_its_end_does_not_hold_up_the_closing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As on a network disk whose server is gone, which no test has: here reading waits until it is told to end."""
+    begun, over = threading.Event(), threading.Event()
+
+    def read(path: Path) -> bytes:
+        begun.set()
+        over.wait(60)
+        return path.read_bytes()
+
+    monkeypatch.setattr(media, "read", read)
     file = tmp_path / "file"
     file.write_bytes(b"file")
-    address = f"ipc://{tmp_path}/encoder"
-    client = Client(address)
     outcomes: list[object] = []
-    thread = threading.Thread(
-        target=lambda: outcomes.extend(client.encode([image(file), image(b"b")], return_errors=True))
-    )
-    thread.start()
-    with pytest.raises(Unreachable):
-        client.hello(timeout=0.5)  # meanwhile the file's size was looked up
-    file.unlink()
-    os.mkfifo(file)
-    with ScriptedEncoder(endpoint=address) as encoder:
-        encoder.wait_for(Encode)
+    with ScriptedEncoder(nothing) as encoder:
+        client = Client(encoder.endpoint)
+        thread = threading.Thread(target=lambda: outcomes.extend(client.encode([image(file)], return_errors=True)))
+        thread.start()
+        assert begun.wait(30)
         client.close()
-    thread.join(30)
+        thread.join(30)
+        assert not over.is_set()
     assert isinstance(outcomes[0], Cancelled)
     reading = [each for each in threading.enumerate() if each.name.startswith("fleet_client-read")]
     assert any(each.is_alive() for each in reading)
-    file.open("wb").close()
+    over.set()
     for each in reading:
         each.join(30)
 
