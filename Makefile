@@ -10,6 +10,8 @@ STAMP := $(VENV)/.installed
 SYSTEM := $(VENV)/.system
 
 export PYTHONUNBUFFERED := 1
+# Where it is set, every process compiles PyTorch and transformers anew: 10 seconds more for each start of an encoder.
+unexport PYTHONDONTWRITEBYTECODE
 # As pip does: behind a proxy that signs with a certificate of its own, only the system's store knows it.
 ifneq ($(wildcard /etc/ssl/certs/ca-certificates.crt),)
 export UV_SYSTEM_CERTS ?= 1

@@ -52,7 +52,7 @@ class Pipeline:
         inspect: Of the inspect stage.
         decode: Of the decode stages, with their workers.
         preprocess: Of the preprocess stages, with their workers.
-        forward: Of the forward stages.
+        forward: Of the forward stages, with the workers of each.
         max_patches: Of one batch.
         max_wait: Seconds that a batch waits for items that are close.
         is_long: Whether a preprocessed job takes several forward passes.
@@ -70,7 +70,7 @@ class Pipeline:
         inspect: Work,
         decode: dict[Modality, tuple[Work, int]],
         preprocess: dict[Modality, tuple[Work, int]],
-        forward: Work,
+        forward: tuple[Work, int],
         max_patches: int,
         max_wait: float,
         is_long: Callable[[Job], bool],
@@ -88,6 +88,7 @@ class Pipeline:
         self.broken = asyncio.Event()
         self._is_long = is_long
         self._failures = 0
+        self._batches = 0
         self._in_flight: dict[bytes, Job] = {}
         self._live: set[Job] = set()
 
@@ -106,9 +107,11 @@ class Pipeline:
             for modality, (work, workers) in preprocess.items()
             if modality in modalities
         }
-        passes = self._timed(forward)
-        self.forward = stage("forward", passes, 1, READY_QUEUE, Batching(max_patches, max_wait, self._more_coming))
-        self.forward_long = stage("forward_long", passes, 1, READY_QUEUE)
+        passes, at_once = self._timed(forward[0]), forward[1]
+        self.forward = stage(
+            "forward", passes, at_once, READY_QUEUE, Batching(max_patches, max_wait, self._more_coming)
+        )
+        self.forward_long = stage("forward_long", passes, at_once, READY_QUEUE)
 
     @property
     def stages(self) -> list[Stage]:
@@ -253,9 +256,13 @@ class Pipeline:
 
         async def work(jobs: list[Job]) -> "list[ItemError | None]":
             started = time.monotonic()
-            errors = await forward(jobs)
+            self._batches += 1
+            sharing = self._batches
+            try:
+                errors = await forward(jobs)
+            finally:
+                self._batches -= 1
             self._judge(errors)
-            sharing = sum(stage.running > 0 for stage in (self.forward, self.forward_long))
             rate = sharing * sum(job.patches for job in jobs) / max(time.monotonic() - started, 1e-6)
             self.served_per_second = rate if not self.served_per_second else 0.7 * self.served_per_second + 0.3 * rate
             return list(errors)

@@ -42,6 +42,9 @@ FRAME_SLACK_BYTES = 1 << 20
 MAX_VIDEOS_AT_ONCE = 8
 """In progress: each has up to 16 open decoders, and what more of them would hold is memory, not CPUs."""
 
+MAX_CPU_PASSES = 4
+"""Forward passes at a time on CPUs: several of few threads do more than one of many, but each has its activations."""
+
 MAX_PASS_SECONDS = 900.0
 """A forward pass that takes longer never ends: the longest ones, over one huge image on a CPU, take a minute or two."""
 
@@ -82,8 +85,11 @@ class Service:
 
         self._preprocessing = workers("preprocess", config.preprocess_workers, config.intra_op_threads)
         self._decoding = workers("decode", max(use.decoders, self.slots.capacity), 1)
+        self._passes = 1 if on_gpu else min(MAX_CPU_PASSES, self.slots.capacity)
         self._forwarding = (
-            workers("forward", 1, 1, CpuSlots(1)) if on_gpu else workers("forward", 1, config.forward_threads)
+            workers("forward", 1, 1, CpuSlots(1))
+            if on_gpu
+            else workers("forward", self._passes, config.forward_threads)
         )
         self.admission = Admission(config.max_pending_patches, config.max_pending_bytes)
         self.cache = EmbeddingCache(config.cache_bytes)
@@ -140,8 +146,8 @@ class Service:
                 ),
             },
             preprocess=dict.fromkeys(("image", "video", "audio"), (preprocess, config.preprocess_workers)),
-            forward=self.forward,
-            max_patches=config.batch_max_patches,
+            forward=(self.forward, self._passes),
+            max_patches=min(config.batch_max_patches, self.family.pass_patches(self.runner.device)),
             max_wait=config.batch_max_wait,
             is_long=self._is_long,
             admission=self.admission,

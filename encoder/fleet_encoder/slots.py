@@ -1,8 +1,9 @@
 """Who may use a CPU next: one limiter for everything that computes.
 
 A slot is one CPU. A decoder holds as many slots as it has FFmpeg threads, a preprocessing worker as many as its
-intra-op threads, a forward pass on the CPU as many as torch runs. What is held at one moment never exceeds the
-capacity, for every CPU count. There is no static split: images alone may use every CPU.
+intra-op threads, a forward pass on the CPU as many as torch runs: what nobody else waits for, at least one. What is
+held at one moment never exceeds the capacity, for every CPU count. There is no static split: images alone may use every
+CPU.
 
 Fairness is between *flows* (image, video, audio, forward), by CPU time used: start-time fair queueing. Long work
 asks again between its steps, so a video beside images takes its share, not the machine. What a step will take is
@@ -14,7 +15,7 @@ Pure but for the futures: no threads here, all calls on the event loop.
 """
 
 import asyncio
-from collections import deque
+from collections import Counter, deque
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -39,9 +40,12 @@ class Cap:
 
 @dataclass(slots=True, eq=False)
 class _Waiter:
-    weight: int
+    """Wants `most` slots, starts with `least`; `granted` is how many it got."""
+
+    least: int
+    most: int
     cap: Cap | None
-    granted: asyncio.Future[None]
+    granted: asyncio.Future[int]
 
     @property
     def may_start(self) -> bool:
@@ -107,25 +111,34 @@ class CpuSlots:
         finally:
             self.release(flow, weight, self._clock() - started)
 
-    async def acquire(self, flow: str, weight: int, cap: Cap | None = None) -> int:
-        """Wait for slots, and for room under `cap`; returns how many slots were taken, for `release`."""
+    async def acquire(self, flow: str, weight: int, cap: Cap | None = None, *, elastic: bool = False) -> int:
+        """Wait for slots, and for room under `cap`.
+
+        Args:
+            flow: Who is charged.
+            weight: Slots wanted, at most the capacity counts.
+            cap: Threads that the work needs one of.
+            elastic: One slot is enough to start: of the free ones take those, up to `weight`, that nobody waits for.
+
+        Returns:
+            How many slots were taken, for `release`.
+        """
         weight = max(1, min(weight, self.capacity))
         entry = self._flows.setdefault(flow, _Flow())
         if not entry.active:
             entry.virtual_time = max(entry.virtual_time, self._virtual_time)
-        waiter = _Waiter(weight, cap, asyncio.get_running_loop().create_future())
+        waiter = _Waiter(1 if elastic else weight, weight, cap, asyncio.get_running_loop().create_future())
         entry.waiters.append(waiter)
         self._grant()
         try:
-            await waiter.granted
+            return await waiter.granted
         except asyncio.CancelledError:
             if waiter in entry.waiters:
                 entry.waiters.remove(waiter)
                 self._grant()
             elif not waiter.granted.cancelled():
-                self.release(flow, weight, 0.0, cap)
+                self.release(flow, waiter.granted.result(), 0.0, cap)
             raise
-        return weight
 
     def release(self, flow: str, weight: int, seconds: float, cap: Cap | None = None) -> None:
         """Give slots back that were held for `seconds`; `flow`, `weight` and `cap` as they were acquired with."""
@@ -147,17 +160,33 @@ class CpuSlots:
             if not ready:
                 return
             flow, waiter = min(ready, key=lambda each: (each[0].virtual_time, len(each[0].charges)))
-            if self.held + waiter.weight > self.capacity:
+            if self.held + waiter.least > self.capacity:
                 return
             flow.waiters.remove(waiter)
-            self._start(flow, waiter)
+            self._start(flow, waiter, self._share(waiter))
 
-    def _start(self, flow: _Flow, waiter: _Waiter) -> None:
+    def _share(self, waiter: _Waiter) -> int:
+        """Slots for a waiter that starts now: elastic ones share evenly what others that could start leave free."""
+        if waiter.least == waiter.most:
+            return waiter.most
+        free, sharing = self.capacity - self.held, 1
+        started: Counter[Cap | None] = Counter({waiter.cap: 1})
+        for other in (each for flow in self._flows.values() for each in flow.waiters if each.may_start):
+            if other.cap is not None and other.cap.running + started[other.cap] >= other.cap.limit:
+                continue
+            started[other.cap] += 1
+            if other.least == other.most:
+                free -= other.most
+            else:
+                sharing += 1
+        return max(waiter.least, min(waiter.most, free // sharing))
+
+    def _start(self, flow: _Flow, waiter: _Waiter, weight: int) -> None:
         self._virtual_time = max(self._virtual_time, flow.virtual_time)
-        charge = waiter.weight * flow.typical
+        charge = weight * flow.typical
         flow.virtual_time += charge
         flow.charges.append(charge)
-        self.held += waiter.weight
+        self.held += weight
         if waiter.cap is not None:
             waiter.cap.running += 1
-        waiter.granted.set_result(None)
+        waiter.granted.set_result(weight)

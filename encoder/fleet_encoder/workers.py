@@ -47,14 +47,21 @@ class CpuWorkers:
         Slots are taken only when a thread is free. Where the caller is cancelled, they stay held until the thread is
         really done.
         """
+        return await self._run(flow, weight, lambda _: function(*args, **kwargs))
+
+    async def run_elastic(self, flow: str, most: int, function: Callable[[int], _R]) -> _R:
+        """As `run`, with the slots that nobody else waits for, one to `most`; `function` is told how many."""
+        return await self._run(flow, most, function, elastic=True)
+
+    async def _run(self, flow: str, weight: int, function: Callable[[int], _R], *, elastic: bool = False) -> _R:
         asked = monotonic()
-        weight = await self.slots.acquire(flow, weight, self._cap)
+        weight = await self.slots.acquire(flow, weight, self._cap, elastic=elastic)
         started = monotonic()
         if self._waited is not None:
             self._waited(flow, started - asked)
         try:
             loop = asyncio.get_running_loop()
-            future = loop.run_in_executor(self._threads, lambda: function(*args, **kwargs))
+            future = loop.run_in_executor(self._threads, function, weight)
         except BaseException:
             self.slots.release(flow, weight, 0.0, self._cap)
             raise

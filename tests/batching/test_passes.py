@@ -141,21 +141,38 @@ async def test_a_pass_that_does_not_end_is_seen(watched: Watched) -> None:
     workers.close()
 
 
-@pytest.mark.parametrize(("waiting", "threads"), [(0, 4), (1, 3), (9, 1)])
-async def test_a_pass_leaves_cpus_to_those_who_wait_for_them(watched: Watched, waiting: int, threads: int) -> None:
+async def test_a_pass_runs_with_as_many_threads_as_it_got_slots(watched: Watched) -> None:
+    """One while other work waits for the rest of the CPUs, all of them on an idle encoder."""
     slots, seen = CpuSlots(4), []
     workers = CpuWorkers("forward", 1, slots)
 
     def noting(batch: list[Features]) -> Passes:
-        seen.append(torch.get_num_threads())
+        seen.append((slots.held, torch.get_num_threads()))
         return (yield from watched(batch))
 
-    others = [asyncio.ensure_future(slots.acquire("image", 4)) for _ in range(waiting + 1)]
+    forward = Forward(noting, workers, 4, Metrics())
+    running = asyncio.ensure_future(slots.acquire("image", 3))
     await asyncio.sleep(0)
-    running = asyncio.ensure_future(Forward(noting, workers, 4, Metrics())([job(watched, 0)]))
-    await asyncio.sleep(0)
-    for each in others:
-        slots.release("image", await each, 0.0)
-    assert await running == [None]
-    assert seen == [threads]
+    assert await forward([job(watched, 0)]) == [None]
+    slots.release("image", await running, 0.0)
+    assert await forward([job(watched, 1)]) == [None]
+    assert seen == [(4, 1), (4, 4)]
+    workers.close()
+
+
+async def test_passes_of_two_batches_at_the_same_time_equal_those_alone(watched: Watched) -> None:
+    def wide(number: int) -> Job:
+        made = job(watched, number)
+        shades = np.random.default_rng(number).integers(0, 255, (336, 448, 3), np.uint8)
+        made.features = watched.runner.family.preprocess(Image(shades, ImageInfo(448, 336, "raw")), CPU)
+        return made
+
+    items = [wide(number) for number in range(12)]
+    alone = [watched.runner.encode([item.features])[0] for item in items if item.features is not None]
+    workers = CpuWorkers("forward", 2, CpuSlots(SLOTS))
+    forward = Forward(watched.runner.passes, workers, SLOTS, Metrics())
+    await asyncio.gather(*(forward(items[start : start + 3]) for start in range(0, 12, 3)))
+    for item, expected in zip(items, alone, strict=True):
+        assert item.embedding is not None
+        assert (item.embedding.rows - expected).norm() <= 1e-5 * expected.norm()
     workers.close()

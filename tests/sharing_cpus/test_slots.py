@@ -217,6 +217,45 @@ async def test_a_cancelled_wide_caller_lets_the_narrow_ones_behind_it_in() -> No
     assert await asyncio.wait_for(narrow, 5) == 1
 
 
+@pytest.mark.parametrize(
+    ("most", "others", "got"),
+    [
+        (16, [], 16),
+        (4, [], 4),
+        (16, [(1, False, 99)] * 3, 13),  # three that want one slot each
+        (16, [(1, False, 2)] * 30, 14),  # thirty, with two threads between them
+        (16, [(1, False, 99)] * 30, 1),
+        (16, [(16, False, 99)], 1),
+        (16, [(16, True, 99)] * 3, 4),  # shared with three of its own kind
+        (16, [(16, True, 99), (4, False, 99)], 6),
+    ],
+)
+async def test_elastic_work_takes_what_nobody_else_waits_for(
+    most: int, others: list[tuple[int, bool, int]], got: int
+) -> None:
+    slots, caps = CpuSlots(16), {limit: Cap(limit) for _, _, limit in others}
+    before = await slots.acquire("video", 16)
+    first = asyncio.ensure_future(slots.acquire("forward", most, elastic=True))
+    await asyncio.sleep(0)
+    rest = [
+        asyncio.ensure_future(slots.acquire("forward" if elastic else "image", weight, caps[limit], elastic=elastic))
+        for weight, elastic, limit in others
+    ]
+    await asyncio.sleep(0)
+    slots.release("video", before, 0.0)
+    assert await first == got
+    for each in rest:
+        each.cancel()
+    await asyncio.gather(*rest, return_exceptions=True)
+
+
+async def test_elastic_work_starts_on_the_one_slot_that_is_free() -> None:
+    slots = CpuSlots(4)
+    assert await slots.acquire("image", 3) == 3
+    assert await slots.acquire("forward", 4, elastic=True) == 1
+    assert slots.held == 4
+
+
 def test_no_slots_at_all_is_a_mistake() -> None:
     with pytest.raises(ValueError, match="at least 1"):
         CpuSlots(0)
@@ -229,6 +268,7 @@ CALLERS = st.lists(
         st.integers(0, 5),  # turns of the loop that it holds
         st.integers(0, 12),  # turn at which it is cancelled
         st.booleans(),  # under the cap
+        st.booleans(),  # elastic
     ),
     max_size=40,
 )
@@ -237,21 +277,21 @@ CALLERS = st.lists(
 @settings(max_examples=150, deadline=None)
 @given(capacity=st.integers(1, 32), threads=st.integers(1, 4), callers=CALLERS)
 def test_held_never_exceeds_the_capacity_and_all_is_given_back(
-    capacity: int, threads: int, callers: list[tuple[str, int, int, int, bool]]
+    capacity: int, threads: int, callers: list[tuple[str, int, int, int, bool, bool]]
 ) -> None:
     async def scenario() -> None:
         slots, cap = CpuSlots(capacity), Cap(threads)
         held = under_cap = 0
 
-        async def caller(flow: str, weight: int, turns: int, capped: bool) -> None:
+        async def caller(flow: str, weight: int, turns: int, capped: bool, elastic: bool) -> None:
             nonlocal held, under_cap
             mine = cap if capped else None
-            taken = await slots.acquire(flow, weight, mine)
+            taken = await slots.acquire(flow, weight, mine, elastic=elastic)
             held += taken
             under_cap += capped
             assert held <= slots.held <= capacity
             assert under_cap <= cap.running <= threads
-            assert taken == min(weight, capacity)
+            assert (1 if elastic else min(weight, capacity)) <= taken <= min(weight, capacity)
             try:
                 for _ in range(turns):
                     await asyncio.sleep(0)
@@ -260,9 +300,12 @@ def test_held_never_exceeds_the_capacity_and_all_is_given_back(
                 under_cap -= capped
                 slots.release(flow, taken, turns / 100, mine)
 
-        tasks = [asyncio.create_task(caller(flow, weight, turns, capped)) for flow, weight, turns, _, capped in callers]
+        tasks = [
+            asyncio.create_task(caller(flow, weight, turns, capped, elastic))
+            for flow, weight, turns, _, capped, elastic in callers
+        ]
         for turn in range(13):
-            for task, (*_, cancelled_at, _) in zip(tasks, callers, strict=True):
+            for task, (*_, cancelled_at, _, _) in zip(tasks, callers, strict=True):
                 if cancelled_at == turn and turn < 8:
                     task.cancel()
             await asyncio.sleep(0)

@@ -197,6 +197,13 @@ class Family(Protocol):
         """
         ...
 
+    def pass_patches(self, device: torch.device) -> int:
+        """Patches of one forward pass at most, but for a single larger item; a batch of more would be several passes.
+
+        Its first items would wait for the last ones, and nobody gains.
+        """
+        ...
+
     def pass_count(self, item: Features, device: torch.device) -> int:
         """Forward passes that the item takes on `device` where it is a batch of its own."""
         ...

@@ -133,6 +133,10 @@ class Qwen2Audio:
         config.audio_config._attn_implementation = attention.choose(device, dtype)
         return tower.eval(), loaded
 
+    def pass_patches(self, device: torch.device) -> int:
+        """Mel frames of as many full windows as a pass has."""
+        return _pass_windows(device) * int(self.extractor.nb_max_frames)
+
     def pass_count(self, item: Features, device: torch.device) -> int:
         """By its windows."""
         return len(passes([(len(item.extra["widths"]), 1)], _pass_windows(device)))

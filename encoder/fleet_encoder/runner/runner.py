@@ -13,7 +13,7 @@ from fleet_encoder.runner.weights import Loaded
 
 
 class Runner:
-    """Not for several threads at a time: one forward pass is what a device does.
+    """`passes` may run in several threads, each batch in one at a time: a tower keeps nothing between passes.
 
     Args:
         directory: Of the model.

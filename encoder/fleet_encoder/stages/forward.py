@@ -6,8 +6,10 @@ is given up.
 Where a batch fails, each of its items is tried alone: a bad one fails by itself, its neighbours get their embeddings.
 """
 
+import threading
 import time
 from collections.abc import Callable, Sequence
+from functools import partial
 
 import structlog
 import torch
@@ -27,7 +29,7 @@ class Forward:
 
     Args:
         encode: Features to one `[tokens, dim]` CPU tensor each, pass by pass.
-        workers: The one thread of the runner.
+        workers: Threads of the runner, one for each pass that may run at a time.
         threads: CPU slots that a pass holds at most, each one of torch's threads.
         metrics: Where batches are counted.
     """
@@ -37,15 +39,15 @@ class Forward:
     ) -> None:
         self._encode = encode
         self._workers = workers
-        self._threads = min(threads, workers.slots.capacity)
+        self._threads = threads
         self._metrics = metrics
-        self._began: float | None = None
+        self._began: dict[int, float] = {}  # thread -> when its pass began
 
     @property
     def pass_seconds(self) -> float:
-        """How long the pass that is running now has been: a lost device may never end one. 0 between passes."""
-        began = self._began
-        return 0.0 if began is None else time.monotonic() - began
+        """How long the oldest pass has been running: a lost device may never end one. 0 between passes."""
+        began = list(self._began.values())
+        return time.monotonic() - min(began) if began else 0.0
 
     async def __call__(self, jobs: list[Job]) -> Sequence[ItemError | None]:
         """Fill in `embedding`."""
@@ -68,7 +70,8 @@ class Forward:
         assert len(features) == len(jobs)
         try:
             passes = self._encode(features)
-            while (rows := await self._run(passes)) is None:
+            advance = partial(self._advance, passes)
+            while (rows := await self._workers.run_elastic("forward", self._threads, advance)) is None:
                 if not _any_wanted(jobs):
                     return jobs[0].unwanted_error()
         except ItemError as error:
@@ -84,25 +87,19 @@ class Forward:
             self._metrics.computed.labels(job.modality).inc(item.patches)
         return None
 
-    async def _run(self, passes: Passes) -> list[torch.Tensor] | None:
-        """One pass, with the CPUs that nobody else waits for: beside decoding, fewer threads do more for each CPU."""
-        slots = self._workers.slots
-        others = slots.waiting - slots.waiting_in("forward")
-        threads = max(1, self._threads - others)
-        return await self._workers.run("forward", threads, self._advance, passes, threads)
-
     def _advance(self, passes: Passes, threads: int) -> list[torch.Tensor] | None:
-        """In the runner's thread: one forward pass; the embeddings after the last one."""
+        """In one of the runner's threads: one forward pass; the embeddings after the last one."""
         if threads != torch.get_num_threads():
             torch.set_num_threads(threads)
-        self._began = time.monotonic()
+        thread = threading.get_ident()
+        self._began[thread] = time.monotonic()
         try:
             next(passes)
         except StopIteration as end:
             rows: list[torch.Tensor] = end.value
             return rows
         finally:
-            self._began = None
+            del self._began[thread]
         return None
 
 
