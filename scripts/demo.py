@@ -113,7 +113,9 @@ def _plan(folder: Path, pool: Path) -> None:
         raise DemoFailedError("there is no plan")
     arithmetic, _, variables = done.stdout.partition("Environment of a replica")
     console.print(arithmetic.rstrip(), markup=False, soft_wrap=True)
-    console.print(f"... and {len(variables.splitlines()) - 1} environment variables, each with its reason", style="dim")
+    # A reason that is long goes on in the next line, below the name's column.
+    count = sum(line[:1].isupper() for line in variables.splitlines()[1:])
+    console.print(f"... and {count} environment variables, each with its reason", style="dim")
 
 
 def _make_models(folder: Path, families: dict[str, str], cleanup: ExitStack) -> None:

@@ -14,7 +14,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
 from fleet_cli import encode_report, encode_save
-from fleet_cli.encode_sources import Source, understand
+from fleet_cli.encode_sources import Source, safely_shown, understand
 from fleet_client import AsyncClient, EncodeError, Encoding, Welcome
 from fleet_client.protocol import Modality
 
@@ -36,7 +36,7 @@ class _Job:
     """One run of the command."""
 
     endpoints: list[str]
-    sources: list[Source]
+    sources: dict[int, Source]
     timeout: float
     keep: bool
     welcomes: dict[str, Welcome] = field(default_factory=dict)
@@ -107,14 +107,20 @@ def command(
         raise click.UsageError("--timeout and --fps take numbers, not nan")
     if fps is not None and frames is not None:
         raise click.UsageError("give --fps or --frames, not both")
-    items = _understand(sources, modality, fps, frames)
     if save is not None:
         try:
             encode_save.check(save)
         except ValueError as error:
             raise click.BadParameter(str(error), param_hint="--save") from error
     addresses = [address for each in endpoints for address in each.split(",") if address.strip()]
-    job = _Job(addresses, items, timeout, keep=save is not None)
+    job = _Job(addresses, {}, timeout, keep=save is not None)
+    for index, text in enumerate(sources):
+        try:
+            job.sources[index] = understand(text, modality, fps, frames)
+        except ValueError as error:
+            job.rows[index] = encode_report.not_understood(safely_shown(text), str(error))
+    if not job.sources:
+        raise click.UsageError("\n".join(f"{row.name}: {row.message}" for row in job.rows.values()))
     started = monotonic()
     interrupted = False
     try:
@@ -123,25 +129,12 @@ def command(
         interrupted = True
     seconds = monotonic() - started
     saved = _save(save, job) if save is not None and job.kept else None
-    rows = [job.rows.get(index) or encode_report.unfinished(source) for index, source in enumerate(items)]
+    rows = [job.rows.get(index) or encode_report.unfinished(job.sources[index]) for index in range(len(sources))]
     if output == "json":
         click.echo(encode_report.as_json(rows, seconds, saved, job.welcomes))
     else:
         encode_report.as_table(rows, seconds, saved)
     sys.exit(INTERRUPTED if interrupted else int(any(row.failed for row in rows)))
-
-
-def _understand(texts: Sequence[str], modality: Modality | None, fps: float | None, frames: int | None) -> list[Source]:
-    found: list[Source] = []
-    problems: list[str] = []
-    for text in texts:
-        try:
-            found.append(understand(text, modality, fps, frames))
-        except ValueError as error:
-            problems.append(str(error))
-    if problems:
-        raise click.UsageError("\n".join(problems))
-    return found
 
 
 async def _encode(job: _Job) -> None:
@@ -167,8 +160,10 @@ async def _stream(client: AsyncClient, job: _Job) -> None:
     columns = (SpinnerColumn(), TextColumn("encoding"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
         task = progress.add_task("encoding", total=len(job.sources))
-        media = [source.media for source in job.sources]
-        async for index, outcome in client.stream(media, return_errors=True):
+        numbers = list(job.sources)
+        media = [source.media for source in job.sources.values()]
+        async for number, outcome in client.stream(media, return_errors=True):
+            index = numbers[number]
             source = job.sources[index]
             if isinstance(outcome, Encoding) and outcome.endpoint not in job.welcomes:
                 with contextlib.suppress(EncodeError):  # it is away again: its embedding is no worse for that

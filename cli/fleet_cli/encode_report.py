@@ -11,6 +11,10 @@ from rich.text import Text
 
 from fleet_cli.encode_sources import Source
 from fleet_client import EncodeError, Encoding, Welcome
+from fleet_client.protocol import Status
+
+COLUMNS = ("file", "modality", "status", "tokens", "dim", "grid", "cached", "total ms")
+DETAILS = ("endpoint", "stages in ms, or what is wrong")
 
 WIDTH_OF_FILES = 1000
 """Where the output is no terminal, a row is a line, however long."""
@@ -21,12 +25,15 @@ class Row:
     """One item as it ended, without its embedding.
 
     Attributes:
+        name: Of the file or URL, to show.
+        modality: Empty where the name does not tell.
         status: As the wire calls it; for errors of the client alone, the exception's name in capitals.
         shape: (tokens, dim) of the embedding.
         total_ms: From the call to the answer; None where it failed.
     """
 
-    source: Source
+    name: str
+    modality: str
     status: str
     message: str
     endpoint: str
@@ -48,10 +55,11 @@ def row(source: Source, outcome: Encoding | EncodeError) -> Row:
     """How the item ended."""
     if isinstance(outcome, EncodeError):
         status = str(outcome.status or type(outcome).__name__.upper())
-        return Row(source, status, str(outcome), outcome.endpoint, outcome.attempts)
+        return Row(source.name, source.modality, status, str(outcome), outcome.endpoint, outcome.attempts)
     tokens, dim = outcome.embedding.shape
     return Row(
-        source,
+        source.name,
+        source.modality,
         "OK",
         "",
         outcome.endpoint,
@@ -67,7 +75,12 @@ def row(source: Source, outcome: Encoding | EncodeError) -> Row:
 
 def unfinished(source: Source) -> Row:
     """An item that was not done when the command was interrupted."""
-    return Row(source, "CANCELLED", "interrupted before it was done", "", 0)
+    return Row(source.name, source.modality, str(Status.CANCELLED), "interrupted before it was done", "", 0)
+
+
+def not_understood(name: str, reason: str) -> Row:
+    """An argument that is no media file, by its name."""
+    return Row(name, "", str(Status.INVALID), reason, "", 0)
 
 
 def as_table(rows: list[Row], seconds: float, saved: str | None) -> None:
@@ -75,20 +88,15 @@ def as_table(rows: list[Row], seconds: float, saved: str | None) -> None:
     console = Console(highlight=False)
     if not console.is_terminal:
         console.width = WIDTH_OF_FILES
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    for name in ("file", "modality", "status"):
-        table.add_column(name, overflow="fold")
-    for name in ("tokens", "dim"):
-        table.add_column(name, justify="right")
-    for name in ("grid", "cached"):
-        table.add_column(name)
-    table.add_column("total ms", justify="right")
-    for name in ("endpoint", "stages in ms, or what is wrong"):
-        table.add_column(name, overflow="fold")
-    for each in rows:
-        table.add_row(*(Text(cell, style="red" if each.failed else "") for cell in _cells(each)))
+    table = _table(rows, details=True)
+    needed = console.measure(table, options=console.options.update(width=WIDTH_OF_FILES)).maximum
+    if needed > console.width:
+        table = _table(rows, details=False)
     with console.capture() as capture:
         console.print(table)
+        if needed > console.width:
+            for each in rows:
+                console.print(_details(each), soft_wrap=True)
     lines = capture.get().splitlines()
     print("\n".join(lines if console.is_terminal else [line.rstrip() for line in lines]))
     print(_summary(rows, seconds, saved))
@@ -98,8 +106,8 @@ def as_json(rows: list[Row], seconds: float, saved: str | None, welcomes: dict[s
     """One object: `items` in the order of the arguments, and what the encoders said about themselves."""
     items = [
         {
-            "source": each.source.name,
-            "modality": each.source.modality,
+            "source": each.name,
+            "modality": each.modality or None,
             "status": each.status,
             "message": each.message,
             "tokens": None if each.shape is None else each.shape[0],
@@ -126,9 +134,26 @@ def as_json(rows: list[Row], seconds: float, saved: str | None, welcomes: dict[s
     )
 
 
+def _table(rows: list[Row], *, details: bool) -> Table:
+    """A row an item; its details in the last columns, or left to lines of their own below."""
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for name in (*COLUMNS, *(DETAILS if details else ())):
+        right = name in ("tokens", "dim", "total ms")
+        table.add_column(name, justify="right" if right else "left", overflow="fold")
+    for each in rows:
+        cells = _cells(each)[: len(table.columns)]
+        table.add_row(*(Text(cell, style="red" if each.failed else "") for cell in cells))
+    return table
+
+
+def _details(row: Row) -> Text:
+    endpoint, detail = _cells(row)[-2:]
+    return Text(f"{row.name}: {detail}{f' ({endpoint})' if endpoint else ''}", style="red" if row.failed else "")
+
+
 def _cells(row: Row) -> list[str]:
     endpoint = row.endpoint.removeprefix("tcp://")
-    head = [row.source.name, row.source.modality, row.status]
+    head = [row.name, row.modality, row.status]
     if row.shape is None or row.meta is None or row.total_ms is None:
         return [*head, "", "", "", "", "", endpoint, row.message]
     grid = row.meta.get("grid")
@@ -140,17 +165,20 @@ def _cells(row: Row) -> list[str]:
         "yes" if row.cached else "no",
         f"{row.total_ms:.1f}",
         endpoint,
-        ", ".join(f"{name.removesuffix('_' + row.source.modality)} {ms:.1f}" for name, ms in stages.items()),
+        ", ".join(f"{name.removesuffix('_' + row.modality)} {ms:.1f}" for name, ms in stages.items()),
     ]
 
 
 def _summary(rows: list[Row], seconds: float, saved: str | None) -> str:
-    failed = sum(row.failed for row in rows)
+    cancelled = sum(row.status == Status.CANCELLED for row in rows)
+    failed = sum(row.failed for row in rows) - cancelled
     cached = sum(row.cached for row in rows)
-    parts = [f"{len(rows) - failed} encoded"]
+    parts = [f"{len(rows) - failed - cancelled} encoded"]
     if cached:
         parts[0] += f" ({cached} from the cache)"
     if failed:
         parts.append(f"{failed} failed")
+    if cancelled:
+        parts.append(f"{cancelled} cancelled")
     parts.append(f"{seconds:.1f} s")
     return ", ".join(parts) + (f"; embeddings in {saved}" if saved else "")

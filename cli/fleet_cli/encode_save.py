@@ -51,7 +51,15 @@ def save(path: Path, items: dict[int, tuple[Source, Encoding]], welcomes: dict[s
             save_file(tensors, part, metadata=metadata)
         except SafetensorError as error:
             raise OSError(str(error)) from error
+        part.chmod(0o666 & ~_umask())  # safetensors makes it for its owner alone
         part.replace(path)
+
+
+def _umask() -> int:
+    """It can only be read by setting it."""
+    mask = os.umask(0o077)
+    os.umask(mask)
+    return mask
 
 
 def _about(source: Source, encoding: Encoding, welcomes: dict[str, Welcome]) -> dict[str, Any]:

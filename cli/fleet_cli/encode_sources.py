@@ -57,15 +57,12 @@ def understand(text: str, modality: Modality | None, fps: float | None, frames: 
     Raises:
         ValueError: What it is cannot be told from its name, or nobody fetches such an URL; says what to do.
     """
-    try:
-        name, scheme = shown(text), urlsplit(text).scheme.lower()
-    except ValueError as error:
-        raise ValueError(f"{text.partition('?')[0]}: {error}") from error
+    name, scheme = shown(text), urlsplit(text).scheme.lower()
     if "://" in text and scheme not in FETCHED and not os.path.exists(text):
         raise ValueError(f"{scheme}:// is not fetched: give a file, or an URL of {', '.join(FETCHED)}")
     kind = modality or guess(text)
     if kind is None:
-        raise ValueError(f"{name}: is it an image, a video or audio? The name does not tell; say so with --modality")
+        raise ValueError("is it an image, a video or audio? The name does not tell: say so with --modality")
     source = text if is_url(text) else Path(text)
     match kind:
         case "image":
@@ -92,6 +89,14 @@ def guess(text: str) -> Modality | None:
             return kind
         case _:
             return None
+
+
+def safely_shown(text: str) -> str:
+    """`shown`, or the part between user name and query where that cannot be read as an URL."""
+    try:
+        return shown(text)
+    except ValueError:
+        return text.partition("?")[0].rpartition("@")[2]
 
 
 def shown(text: str) -> str:

@@ -33,6 +33,31 @@ def open_closed_streams() -> None:
         setattr(sys, name, os.fdopen(number, "w" if number else "r", closefd=False))
 
 
+def _needs(command: str, error: ModuleNotFoundError) -> str:
+    """One line about a missing package, with the extra that brings it.
+
+    Raises:
+        ModuleNotFoundError: As it came, where no extra does: a defect.
+    """
+    _, extra = COMMANDS[command]
+    if extra is None or (error.name or "").startswith("fleet_"):
+        raise error
+    return f"`encoderfleet {command}` needs {error.name}: pip install 'encoderfleet[{extra}]'"
+
+
+def _stand_in(command: str, reason: str) -> click.Command:
+    """For a command that cannot be imported: listed with the reason, and fails with it, whatever its arguments."""
+
+    def fail(**_: object) -> None:
+        raise click.ClickException(reason)
+
+    anything = click.Argument(["arguments"], nargs=-1, type=click.UNPROCESSED)
+    settings = {"ignore_unknown_options": True, "help_option_names": []}
+    return click.Command(
+        command, callback=fail, params=[anything], help=reason, add_help_option=False, context_settings=settings
+    )
+
+
 class LazyGroup(click.Group):
     """Imports a command's module when the command is asked for: `--help` need not load torch."""
 
@@ -45,6 +70,10 @@ class LazyGroup(click.Group):
         """Run a command; what the machine refuses (a full disk, a missing right) ends in one line."""
         try:
             return super().invoke(ctx)
+        except ModuleNotFoundError as error:  # of what a command imports only when it runs
+            if ctx.invoked_subcommand not in COMMANDS:
+                raise
+            raise click.ClickException(_needs(ctx.invoked_subcommand, error)) from error
         except BrokenPipeError:
             raise  # `| head`: click ends that quietly
         except KeyboardInterrupt:
@@ -59,18 +88,13 @@ class LazyGroup(click.Group):
         return list(COMMANDS)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        """Import the module of `cmd_name`; a missing package ends in one line that names the extra."""
+        """Import the module of `cmd_name`; see `_stand_in` for a missing package."""
         if cmd_name not in COMMANDS:
             return None
-        module, extra = COMMANDS[cmd_name]
         try:
-            command = importlib.import_module(module).command
+            command = importlib.import_module(COMMANDS[cmd_name][0]).command
         except ModuleNotFoundError as error:
-            if extra is None or (error.name or "").startswith("fleet_"):
-                raise
-            raise click.ClickException(
-                f"`encoderfleet {cmd_name}` needs {error.name}: pip install 'encoderfleet[{extra}]'"
-            ) from error
+            return _stand_in(cmd_name, _needs(cmd_name, error))
         assert isinstance(command, click.Command)
         return command
 

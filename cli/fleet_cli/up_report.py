@@ -1,5 +1,6 @@
 """What `encoderfleet up` says. One method a happening; `up_table` says it to people, `up_json` to programs."""
 
+import os
 import sys
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
@@ -34,8 +35,9 @@ class Report(ABC):
         self.replicas = tuple(replicas)
         self.quiet = quiet
         self.on_broken = on_broken
-        self._out = Writer(sys.stdout, lambda: self.on_broken())
         self._err = Writer(sys.stderr, lambda: self.on_broken())
+        # Two writers on one terminal would write into each other's lines.
+        self._out = self._err if _one_terminal() else Writer(sys.stdout, lambda: self.on_broken())
 
     @abstractmethod
     def starting(self) -> None:
@@ -76,5 +78,12 @@ class Report(ABC):
 
     def close(self) -> bool:
         """Write what waits; False where nobody reads it. The last call."""
-        closed = [writer.close(CLOSE_SECONDS) for writer in (self._out, self._err)]
+        closed = [writer.close(CLOSE_SECONDS) for writer in {self._out, self._err}]
         return all(closed)
+
+
+def _one_terminal() -> bool:
+    """Whether stdout and stderr are the same terminal."""
+    if not (sys.stdout.isatty() and sys.stderr.isatty()):
+        return False
+    return os.path.sameopenfile(sys.stdout.fileno(), sys.stderr.fileno())

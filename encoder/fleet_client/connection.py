@@ -12,13 +12,13 @@ import zmq
 import zmq.asyncio
 from zmq.utils.monitor import recv_monitor_message
 
+from fleet_client import keepalive
+
 Frames = list[zmq.Frame]
 
-# A dead process shows at once, by its closed connection. Heartbeats are for hosts that vanish. They wait behind
-# the frame being sent, so they allow for a large one on a slow line; the router notices silence long before.
-HEARTBEAT_INTERVAL_MS = 2_000
-HEARTBEAT_TIMEOUT_MS = 60_000
-HEARTBEAT_TTL_MS = 120_000
+UNACKNOWLEDGED_SECONDS = 60.0
+"""For hosts that vanish: a dead process shows at once, by its closed connection, and the router notices silence."""
+
 CONNECT_TIMEOUT_MS = 5_000
 HANDSHAKE_TIMEOUT_MS = 10_000
 RECONNECT_MS = 100
@@ -150,9 +150,7 @@ def _configure(socket: zmq.asyncio.Socket, address: str) -> None:
         zmq.LINGER: 0,
         zmq.SNDHWM: 0,  # the router bounds what is under way
         zmq.RCVHWM: 0,
-        zmq.HEARTBEAT_IVL: HEARTBEAT_INTERVAL_MS,
-        zmq.HEARTBEAT_TIMEOUT: HEARTBEAT_TIMEOUT_MS,
-        zmq.HEARTBEAT_TTL: HEARTBEAT_TTL_MS,
+        **keepalive.options(UNACKNOWLEDGED_SECONDS),
         zmq.CONNECT_TIMEOUT: CONNECT_TIMEOUT_MS,
         zmq.HANDSHAKE_IVL: HANDSHAKE_TIMEOUT_MS,
         zmq.RECONNECT_IVL: RECONNECT_MS,

@@ -12,6 +12,7 @@
     │   ├── Busy              every encoder was full until the deadline
     │   ├── Draining          every encoder was going away until the deadline
     │   ├── Unreachable       no encoder answered until the deadline
+    │   ├── MediaUnreachable  the host of its URL fails or is too slow
     │   ├── Lost              encoder after encoder died with it
     │   └── Internal          encoder after encoder failed on it
     └── Cancelled             its caller, or the closing of the client, cancelled it
@@ -100,6 +101,15 @@ class Draining(Unavailable):
 
 class Unreachable(Unavailable):
     """No encoder answered until the deadline; the message names each endpoint and what is wrong with it."""
+
+
+class MediaUnreachable(Unavailable):
+    """The host of the item's URL fails or is too slow: try later, or send the bytes.
+
+    No other encoder is asked: it would ask the same host.
+    """
+
+    status = Status.MEDIA_UNREACHABLE
 
 
 class Lost(Unavailable):

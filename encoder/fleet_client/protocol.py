@@ -42,6 +42,7 @@ class Status(enum.StrEnum):
     BUSY = "BUSY"  # admission is full: retry elsewhere, or here after retry_after_ms
     DRAINING = "DRAINING"  # this encoder is going away: retry elsewhere
     INVALID = "INVALID"  # the item cannot be encoded, here or elsewhere
+    MEDIA_UNREACHABLE = "MEDIA_UNREACHABLE"  # the host of its URL fails or is too slow: not elsewhere, but later
     TOO_LARGE = "TOO_LARGE"  # over a limit of the pool
     INCOMPATIBLE = "INCOMPATIBLE"  # other protocol version, or a modality that this model does not have
     EXPIRED = "EXPIRED"  # its deadline passed before the forward pass

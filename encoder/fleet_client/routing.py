@@ -242,7 +242,7 @@ class Router:
     def _setback(self, job: Job, endpoint: Endpoint, result: Result, now: float) -> None:
         """The encoder did not encode it: for good, or is there another?"""
         error = verdicts.error_of(result, endpoint.address)
-        if isinstance(error, errors.Refused):
+        if isinstance(error, errors.Refused | errors.MediaUnreachable):
             self._fail(job, error)
             return
         job.setback = error

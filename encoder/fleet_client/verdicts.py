@@ -16,6 +16,7 @@ _BY_STATUS: dict[Status, type[errors.EncodeError]] = {
         errors.Busy,
         errors.Draining,
         errors.Invalid,
+        errors.MediaUnreachable,
         errors.TooLarge,
         errors.Incompatible,
         errors.Expired,

@@ -4,7 +4,7 @@
 
     ItemError                 the item fails, and nothing else does
     ├── Invalid               it cannot be encoded, here or elsewhere
-    │   └── Unreachable       its media's host fails or is too slow; may go better later
+    ├── MediaUnreachable      its media's host fails or is too slow; may go better later
     ├── TooLarge              over a limit of the pool
     ├── Incompatible          a modality or protocol that this encoder does not serve
     ├── Busy                  admission is full
@@ -32,12 +32,10 @@ class Invalid(ItemError):
     status = Status.INVALID
 
 
-class Unreachable(Invalid):
-    """The host of its media fails or is too slow.
+class MediaUnreachable(ItemError):
+    """The host of its media fails or is too slow. Not this encoder's fault, and another one would ask the same host."""
 
-    INVALID on the wire, so that no client sends it round all encoders of a pool, each of which would ask that host
-    again; the message says that it is worth a retry later.
-    """
+    status = Status.MEDIA_UNREACHABLE
 
 
 class TooLarge(ItemError):

@@ -1,11 +1,15 @@
 """`encoderfleet encode` as a user types it, at real encoders."""
 
+import fcntl
 import json
 import os
 import pty
+import re
 import socket
+import struct
 import subprocess
 import sys
+import termios
 import threading
 from pathlib import Path
 
@@ -44,11 +48,12 @@ def test_a_table_of_all_and_exit_code_1_for_the_bad_one(
         clips / "carphone_pristine.mp4",
         speech / "Front_Center.wav",
         tmp_path / "missing.png",
+        tmp_path / "notes.txt",
         "--frames",
         "4",
     )
     assert (done.returncode, done.stderr) == (1, "")
-    head, rocket, broken, clip, voice, missing, summary = done.stdout.splitlines()
+    head, rocket, broken, clip, voice, missing, notes, summary = done.stdout.splitlines()
     assert head.split()[:8] == ["file", "modality", "status", "tokens", "dim", "grid", "cached", "total"]
     assert "image     OK" in rocket
     assert "forward" in rocket
@@ -58,9 +63,11 @@ def test_a_table_of_all_and_exit_code_1_for_the_bad_one(
     assert "audio     OK" in voice
     assert audio_encoder.endpoint.removeprefix("tcp://") in voice
     assert "INVALID" in missing
+    assert "INVALID" in notes
+    assert "say so with --modality" in notes
     assert "no such file" in missing
     assert summary.startswith("3 encoded")
-    assert "2 failed" in summary
+    assert "3 failed" in summary
 
 
 def test_json_is_one_object(vision_encoder: EncoderProcess, photos: Path) -> None:
@@ -147,8 +154,10 @@ def test_wrong_usage_is_exit_code_2(arguments: tuple[str, ...], text: str) -> No
     assert "key=1" not in done.stderr
 
 
-def test_progress_shows_on_a_terminal(vision_encoder: EncoderProcess, photos: Path) -> None:
+def on_a_terminal(command: list[str | Path], columns: int, *, stdout: int | None = None) -> tuple[int, bytes, str]:
+    """Exit code, what was written to the pipe `stdout` where one is asked for, and what the terminal was shown."""
     ours, theirs = pty.openpty()
+    fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 24, columns, 0, 0))
     shown = bytearray()
 
     def read() -> None:
@@ -160,14 +169,40 @@ def test_progress_shows_on_a_terminal(vision_encoder: EncoderProcess, photos: Pa
 
     reader = threading.Thread(target=read)
     reader.start()
-    command = [PROGRAM, "encode", "-e", vision_encoder.endpoint, photos / "coffee.png", "-o", "json"]
+    environment = {key: value for key, value in os.environ.items() if key not in ("COLUMNS", "LINES", "NO_COLOR")}
     done = subprocess.run(
-        command, stderr=theirs, stdout=subprocess.PIPE, timeout=150, env={**os.environ, "TERM": "xterm-256color"}
+        command, stderr=theirs, stdout=stdout or theirs, timeout=150, env=environment | {"TERM": "xterm-256color"}
     )
     os.close(theirs)
     reader.join(30)
     os.close(ours)
-    assert done.returncode == 0
-    assert json.loads(done.stdout)["failed"] == 0
-    assert b"encoding" in shown
-    assert b"1/1" in shown
+    return done.returncode, done.stdout or b"", shown.decode()
+
+
+def test_progress_shows_on_a_terminal(vision_encoder: EncoderProcess, photos: Path) -> None:
+    command = [PROGRAM, "encode", "-e", vision_encoder.endpoint, photos / "coffee.png", "-o", "json"]
+    code, out, shown = on_a_terminal(command, 80, stdout=subprocess.PIPE)
+    assert code == 0
+    assert json.loads(out)["failed"] == 0
+    assert "encoding" in shown
+    assert "1/1" in shown
+
+
+def test_a_narrow_terminal_gets_the_details_below_the_table(
+    vision_encoder: EncoderProcess, photos: Path, tmp_path: Path
+) -> None:
+    for name, number in (("first.jpg", 4001), ("second.jpg", 4002)):
+        (tmp_path / name).write_bytes(unique_jpeg(photos / "rocket.jpg", number))  # no cache has it
+    (tmp_path / "broken.jpg").write_bytes(b"no image")
+    files = [tmp_path / name for name in ("first.jpg", "second.jpg", "broken.jpg")]
+    command = [PROGRAM, "encode", "-e", vision_encoder.endpoint, *(each.name for each in files)]
+    code, _, shown = on_a_terminal(["env", "-C", str(tmp_path), *command], 80)
+    lines = [re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", line).strip() for line in shown.splitlines()]
+    head = next(number for number, line in enumerate(lines) if line.startswith("file "))
+    table, details = lines[head : head + 4], lines[head + 4 : head + 7]
+    assert code == 1
+    assert all(len(line) <= 80 for line in table)
+    assert [line.split()[0] for line in table] == ["file", "first.jpg", "second.jpg", "broken.jpg"]
+    assert [line.split()[0] for line in details] == ["first.jpg:", "second.jpg:", "broken.jpg:"]
+    assert "forward" in details[0]
+    assert "2 encoded" in lines[head + 7]

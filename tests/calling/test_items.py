@@ -137,6 +137,7 @@ def test_public_names() -> None:
         "Invalid",
         "Lost",
         "Media",
+        "MediaUnreachable",
         "Meta",
         "Refused",
         "Sampling",

@@ -89,6 +89,7 @@ def test_a_video_counts_more_than_images() -> None:
     [
         (Status.INVALID, errors.Invalid),
         (Status.TOO_LARGE, errors.TooLarge),
+        (Status.MEDIA_UNREACHABLE, errors.MediaUnreachable),
         (Status.INCOMPATIBLE, errors.Incompatible),
         (Status.EXPIRED, errors.Expired),
     ],

@@ -12,7 +12,7 @@ from aiohttp import web
 
 from fetching.hosts import Names, fetcher, raw_host, web_host
 from fleet_client.protocol import Status
-from fleet_encoder.errors import Busy, Invalid, ItemError, TooLarge, Unreachable
+from fleet_encoder.errors import Busy, Invalid, ItemError, MediaUnreachable, TooLarge
 
 LIMIT = 1 << 20
 QUERY = "key=secret"
@@ -130,9 +130,9 @@ async def test_a_broken_answer_fails_the_item_alone(answer: bytes) -> None:
         return web.Response(body=b"fine")
 
     async with raw_host(serve) as host, web_host(healthy) as other, fetcher() as fetch:
-        with pytest.raises(Unreachable, match="retry later|web server") as caught:
+        with pytest.raises(MediaUnreachable, match="retry later|web server") as caught:
             await fetch.fetch(host.url, None)
-        assert caught.value.status is Status.INVALID
+        assert caught.value.status is Status.MEDIA_UNREACHABLE
         assert await fetch.fetch(other.url, None) == b"fine"
 
 
@@ -148,10 +148,10 @@ async def test_a_broken_answer_fails_the_item_alone(answer: bytes) -> None:
         (206, Invalid, "leads to the file"),
         (300, Invalid, "leads to the file"),
         (304, Invalid, "leads to the file"),
-        (408, Unreachable, "retry later"),
-        (429, Unreachable, "retry later"),
-        (500, Unreachable, "retry later"),
-        (503, Unreachable, "retry later"),
+        (408, MediaUnreachable, "retry later"),
+        (429, MediaUnreachable, "retry later"),
+        (500, MediaUnreachable, "retry later"),
+        (503, MediaUnreachable, "retry later"),
     ],
 )
 async def test_statuses(status: int, kind: type[ItemError], advice: str) -> None:
@@ -168,13 +168,13 @@ async def test_nobody_listens() -> None:
     async with raw_host(lambda reader, writer: asyncio.sleep(0)) as host:
         pass
     async with fetcher() as fetch:
-        with pytest.raises(Unreachable, match="Connection refused"):
+        with pytest.raises(MediaUnreachable, match="Connection refused"):
             await fetch.fetch(host.url, None)
 
 
 async def test_an_unknown_name() -> None:
     async with fetcher(resolver=Names()) as fetch:
-        with pytest.raises(Unreachable, match="could not be resolved"):
+        with pytest.raises(MediaUnreachable, match="could not be resolved"):
             await fetch.fetch("http://nowhere.example/", None)
 
 
@@ -223,7 +223,7 @@ async def test_plain_http_where_https_was_asked_for() -> None:
         return web.Response(body=b"x")
 
     async with web_host(serve) as host, fetcher() as fetch:
-        with pytest.raises(Unreachable, match="TLS"):
+        with pytest.raises(MediaUnreachable, match="TLS"):
             await fetch.fetch(f"https://127.0.0.1:{host.port}/", None)
 
 
@@ -275,7 +275,7 @@ async def test_what_is_announced_and_not_sent_takes_nothing_from_others() -> Non
             await asyncio.sleep(0)
         assert len(await fetch.fetch(f"{host.url}/small", None)) == 200
         silent.set()
-        assert {type(each) for each in await asyncio.gather(*large, return_exceptions=True)} == {Unreachable}
+        assert {type(each) for each in await asyncio.gather(*large, return_exceptions=True)} == {MediaUnreachable}
 
 
 async def test_what_admission_counts_is_of_the_same_limit() -> None:

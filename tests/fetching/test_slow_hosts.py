@@ -7,7 +7,7 @@ import pytest
 from aiohttp import web
 
 from fetching.hosts import PUBLIC, Names, fetcher, raw_host, web_host
-from fleet_encoder.errors import Busy, Expired, Unreachable
+from fleet_encoder.errors import Busy, Expired, MediaUnreachable
 from fleet_encoder.sources import fetch as fetching
 from fleet_encoder.sources import http
 from fleet_encoder.sources.shares import HostTurns
@@ -64,7 +64,7 @@ async def test_without_a_deadline_there_is_an_end_too(host_kind: object, monkeyp
     monkeypatch.setattr(fetching, "MAX_SECONDS", 0.3)
     async with raw_host(host_kind) as host, fetcher() as fetch:  # type: ignore[arg-type]
         for timeout in (None, 1000.0):
-            with pytest.raises(Unreachable, match="serve it faster"):
+            with pytest.raises(MediaUnreachable, match="serve it faster"):
                 await fetch.fetch(host.url, timeout)
 
 
@@ -76,7 +76,7 @@ async def test_silence_in_the_middle_ends_it(monkeypatch: pytest.MonkeyPatch) ->
         await reader.read()
 
     async with raw_host(stall) as host, fetcher() as fetch:
-        with pytest.raises(Unreachable, match="too slow"):
+        with pytest.raises(MediaUnreachable, match="too slow"):
             await fetch.fetch(host.url, None)
 
 

@@ -6,7 +6,7 @@ from typing import Any
 import click
 from click.testing import CliRunner
 
-from fleet_encoder.__main__ import read_config
+from fleet_encoder.command import read_config
 from fleet_encoder.config import Config
 from fleet_encoder.limits import MediaLimits
 from fleet_encoder.options import encoder_options

@@ -86,14 +86,14 @@ async def test_one_that_was_given_up_is_told_what_it_lost_and_served_again(
         monkeypatch.setattr(outbox, "STUCK_SECONDS", 0.0)
     sent = 0
     while not gone and sent < 30:
-        box.send(b"a", [b"answer", ANSWER], [b"lost"])
+        box.send(b"a", [b"answer", ANSWER], lambda: [b"lost"])
         sent += 1
     while not gone:
         await asyncio.sleep(0.01)
     assert gone == [(b"a", True)]
     assert box.empty  # nobody waits for it
     for _ in range(3):
-        assert not box.send(b"a", [b"answer", ANSWER], [b"lost"])
+        assert not box.send(b"a", [b"answer", ANSWER], lambda: [b"lost"])
     assert not box.send(b"a", [b"load"])
     heard = [(await client.recv_multipart())[0] for _ in range(sent + 3)]
     assert heard == sorted(heard)  # "answer" before "lost"

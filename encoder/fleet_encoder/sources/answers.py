@@ -4,7 +4,7 @@ import os
 
 import aiohttp
 
-from fleet_encoder.errors import Invalid, ItemError, TooLarge, Unreachable
+from fleet_encoder.errors import Invalid, ItemError, MediaUnreachable, TooLarge
 from fleet_encoder.sources.addresses import Reach
 from fleet_encoder.sources.connecting import RefusedAddressError
 from fleet_encoder.sources.inflate import CODINGS
@@ -19,13 +19,13 @@ def check_status(status: int, shown: str) -> None:
     """Accept a final answer that carries the whole file.
 
     Raises:
-        Unreachable: The host cannot serve it now.
+        MediaUnreachable: The host cannot serve it now.
         Invalid: It never will, in this form.
     """
     if status == 200:
         return
     if status >= 500 or status in _TEMPORARY:
-        raise Unreachable(f"{shown}: its host answered {status}: retry later, or send the bytes")
+        raise MediaUnreachable(f"{shown}: its host answered {status}: retry later, or send the bytes")
     if status in _FORBIDDEN:
         raise Invalid(f"{shown}: its host answered {status}: the encoder has no credentials, use a signed URL")
     raise Invalid(f"{shown}: its host answered {status}: check that the URL leads to the file itself")
@@ -67,22 +67,22 @@ def failure(error: aiohttp.ClientError | TimeoutError, shown: str) -> ItemError:
         case aiohttp.ClientConnectorCertificateError():
             return Invalid(f"{shown}: its host's TLS certificate is not valid for it: renew it, or send the bytes")
         case aiohttp.ClientSSLError():
-            return Unreachable(f"{shown}: no TLS connection to its host: check that it serves https on that port")
+            return MediaUnreachable(f"{shown}: no TLS connection to its host: check that it serves https on that port")
         case aiohttp.ClientConnectorDNSError():
-            return Unreachable(f"{shown}: the name of its host could not be resolved: check it, or retry later")
+            return MediaUnreachable(f"{shown}: the name of its host could not be resolved: check it, or retry later")
         case aiohttp.ClientConnectorError(os_error=RefusedAddressError() as refused):
             return _refusal(refused.reach, shown)
         case aiohttp.ClientConnectorError(os_error=cause):
             reason = f": {os.strerror(cause.errno)}" if cause.errno else ""
-            return Unreachable(f"{shown}: no connection to its host{reason}: check host and port, or retry later")
+            return MediaUnreachable(f"{shown}: no connection to its host{reason}: check host and port, or retry later")
         case aiohttp.InvalidURL():
             return Invalid(f"{shown}: cannot be asked for: check the URL's host")
         case TimeoutError():
-            return Unreachable(f"{shown}: its host is too slow or does not answer: retry later, or send the bytes")
+            return MediaUnreachable(f"{shown}: its host is too slow or does not answer: retry later, or send the bytes")
         case aiohttp.ClientPayloadError() | aiohttp.ClientConnectionError():
-            return Unreachable(f"{shown}: its host closed the connection before the end: retry later")
+            return MediaUnreachable(f"{shown}: its host closed the connection before the end: retry later")
         case _:
-            return Unreachable(f"{shown}: its host did not answer in HTTP: check that the port is a web server's")
+            return MediaUnreachable(f"{shown}: its host did not answer in HTTP: check that the port is a web server's")
 
 
 def _refusal(reach: Reach, shown: str) -> Invalid:

@@ -10,7 +10,7 @@ from typing import ParamSpec, Self, TypeVar
 
 from aiohttp.abc import AbstractResolver
 
-from fleet_encoder.errors import Expired, Unreachable
+from fleet_encoder.errors import Expired, MediaUnreachable
 from fleet_encoder.sources import addresses, data_uri, local
 from fleet_encoder.sources.addresses import Reach
 from fleet_encoder.sources.http import HttpSource
@@ -112,7 +112,7 @@ class Fetcher:
         Raises:
             Invalid: The pool's rules refuse it, or there is no such file; says what to do.
             TooLarge: Over `spec.media.maxBytes`.
-            Unreachable: The host fails, or is too slow; also an `Invalid`.
+            MediaUnreachable: The host fails, or is too slow.
             Expired: `timeout` seconds passed.
             Busy: Too much is being fetched at this moment.
         """
@@ -127,7 +127,7 @@ class Fetcher:
                 raise Expired(
                     f"{redacted(url)}: its deadline passed while it was fetched: give it more time, or send the bytes"
                 ) from None
-            raise Unreachable(
+            raise MediaUnreachable(
                 f"{redacted(url)}: not there after {MAX_SECONDS:.0f} s: serve it faster, or send the bytes"
             ) from None
 

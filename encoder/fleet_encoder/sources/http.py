@@ -102,7 +102,7 @@ class HttpSource:
         Raises:
             Invalid: The URL, a redirect or an address is refused, or the host says that there is no such file.
             TooLarge: By its Content-Length, or once that many bytes came.
-            Unreachable: The host fails or is too slow.
+            MediaUnreachable: The host fails or is too slow.
             Busy: Too many downloads from that host.
         """
         url = http_url(text, self._allowed_domains)

@@ -16,7 +16,7 @@ import zmq
 import zmq.asyncio
 from cachetools import LRUCache
 
-from fleet_client import protocol
+from fleet_client import keepalive, protocol
 from fleet_encoder.errors import Busy, Cancelled, Invalid, ItemError
 from fleet_encoder.job import Job, Outcome, Source
 from fleet_encoder.logs import Sparse
@@ -32,9 +32,8 @@ SEND_HIGH_WATER = 64
 RECEIVE_HIGH_WATER = 4
 LEAST_LINGER_SECONDS = 1.0
 NAMES = 1024
-HEARTBEAT_MILLISECONDS = 30_000
-SILENCE_MILLISECONDS = 120_000
-"""ZeroMQ hears a peer only when a whole frame has arrived: 256 MB at 2 MB/s take that long."""
+UNACKNOWLEDGED_SECONDS = 120.0
+"""A client that takes nothing for so long is gone."""
 
 UNREAD = Cancelled("the answers to this client waited unread for too long, or were too many: read faster, ask again")
 
@@ -75,8 +74,8 @@ class NativeWire:
         socket.setsockopt(zmq.SNDHWM, SEND_HIGH_WATER)
         socket.setsockopt(zmq.RCVHWM, RECEIVE_HIGH_WATER)
         socket.setsockopt(zmq.MAXMSGSIZE, max_message_bytes)
-        socket.setsockopt(zmq.HEARTBEAT_IVL, HEARTBEAT_MILLISECONDS)
-        socket.setsockopt(zmq.HEARTBEAT_TIMEOUT, SILENCE_MILLISECONDS)
+        for option, value in keepalive.options(UNACKNOWLEDGED_SECONDS).items():
+            socket.setsockopt(option, value)
         socket.setsockopt(zmq.IPV6, int("[" in address))
         try:
             socket.bind(address)
@@ -196,8 +195,8 @@ class NativeWire:
             pending_patches=self._pipeline.admission.patches,
         )
         payload = rows.flatten().view(torch.uint8).numpy().data
-        lost = [protocol.pack(self._refusal(job.request, job.index, UNREAD))]
-        if self._outbox.send(peer, [protocol.pack(header), payload], lost):
+        lost = partial(self._refusal, job.request, job.index, UNREAD)
+        if self._outbox.send(peer, [protocol.pack(header), payload], lambda: [protocol.pack(lost())]):
             self._metrics.sent_bytes.inc(len(payload))
 
     def _cancel(self, peer: bytes, request: str) -> None:
@@ -226,7 +225,7 @@ class NativeWire:
         self, peer: bytes, request: str, index: int, error: ItemError, stages: dict[str, float] | None = None
     ) -> None:
         frames = [protocol.pack(self._refusal(request, index, error, stages))]
-        self._outbox.send(peer, frames, frames)
+        self._outbox.send(peer, frames, lambda: frames)
 
     def _refusal(
         self, request: str, index: int, error: ItemError, stages: dict[str, float] | None = None

@@ -11,6 +11,8 @@ import zmq
 import zmq.asyncio
 
 Frames = Sequence[Any]
+Notice = Callable[[], Frames]
+"""Makes what a client that is given up gets in a message's place."""
 
 RETRY_SECONDS = 0.01
 STUCK_SECONDS = 30.0
@@ -27,14 +29,14 @@ MAX_NOTICES = 10_000
 
 @dataclass(slots=True)
 class _Backlog:
-    """What one client has not taken yet: messages, each with what a client that is given up gets in its place."""
+    """What one client has not taken yet."""
 
-    messages: deque[tuple[Frames, Frames | None]] = field(default_factory=deque)
+    messages: deque[tuple[Frames, Notice | None]] = field(default_factory=deque)
     bytes: int = 0
     since: float = field(default_factory=time.monotonic)
     given_up: bool = False
 
-    def add(self, frames: Frames, instead: Frames | None) -> None:
+    def add(self, frames: Frames, instead: Notice | None) -> None:
         self.messages.append((frames, instead))
         self.bytes += _size(frames)
 
@@ -48,7 +50,7 @@ class _Backlog:
         self.messages.clear()
         self.bytes, self.given_up = 0, True
         for notice in notices[:MAX_NOTICES]:
-            self.add(notice, None)
+            self.add(notice(), None)
 
 
 class Outbox:
@@ -74,13 +76,13 @@ class Outbox:
         """Everything was handed to ZeroMQ, but for clients that were given up."""
         return all(each.given_up for each in self._backlogs.values())
 
-    def send(self, peer: bytes, frames: Frames, instead: Frames | None = None) -> bool:
+    def send(self, peer: bytes, frames: Frames, instead: Notice | None = None) -> bool:
         """Send now or as soon as there is room.
 
         Args:
             peer: Identity of the client.
             frames: The message.
-            instead: What the client gets in its place where it is given up: a few bytes. None: nothing.
+            instead: Makes what the client gets in its place where it is given up: a few bytes. None: nothing.
 
         Returns:
             False where the client is gone or given up.
@@ -93,7 +95,7 @@ class Outbox:
             backlog = self._backlogs[peer] = _Backlog()
         if backlog.given_up:
             if instead is not None and len(backlog.messages) < MAX_NOTICES:
-                backlog.add(instead, None)
+                backlog.add(instead(), None)
             return False
         backlog.add(frames, instead)
         if self._pump is None or self._pump.done():

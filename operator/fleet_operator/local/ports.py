@@ -73,16 +73,15 @@ def choose(replicas: int, first: int | None, claims: Claims) -> list[Ports]:
 
 def _exactly(replicas: int, first: int, claims: Claims) -> list[Ports]:
     last = first + 2 * replicas - 1
+    need = "1 replica needs" if replicas == 1 else f"{replicas} replicas need"
     if last > LAST_PORT:
-        raise PortBusyError(
-            f"{replicas} replicas need ports {first} to {last}, and {LAST_PORT} is the last: lower --port"
-        )
+        raise PortBusyError(f"{need} ports {first} to {last}, and {LAST_PORT} is the last: lower --port")
     chosen = [ports for ports, _ in zip(pairs(first), range(replicas), strict=False)]
     for ports in chosen:
         for port in (ports.wire, ports.http):
             if not _take(port, claims):
                 raise PortBusyError(
-                    f"port {port} on {HOST} is busy, and {replicas} replicas need {first} to {last}: stop what "
+                    f"port {port} on {HOST} is busy, and {need} {first} to {last}: stop what "
                     "listens there, give another first port with --port, or leave --port out"
                 )
     return chosen
