@@ -68,6 +68,7 @@ class Stage:
         self._metrics = metrics
         self._queue: asyncio.Queue[tuple[Job, float]] = asyncio.Queue(capacity)
         self._carried: tuple[Job, float] | None = None  # taken from the queue, but over the last batch's budget
+        self._taking = asyncio.Lock()  # a job that one worker carries would be overlooked, or lost, by another
         self.tasks: list[asyncio.Task[None]] = []
         self._next: Callable[[Job], Awaitable[None]] | None = None
         metrics.watch(lambda: self.waiting, workers)
@@ -109,18 +110,22 @@ class Stage:
 
     async def _take(self) -> list[tuple[Job, float]]:
         """The oldest job, and behind it, in order, what fits the same batch."""
+        if self._batching is None:
+            return [await self._queue.get()]
+        async with self._taking:
+            return await self._fill(self._batching)
+
+    async def _fill(self, batching: Batching) -> list[tuple[Job, float]]:
         first, self._carried = self._carried, None
         batch = [first or await self._queue.get()]
-        if self._batching is None:
-            return batch
         patches = batch[0][0].patches
-        until = batch[0][1] + self._batching.max_wait
-        while patches < self._batching.max_patches:
-            following = await self._following(self._batching, until)
+        until = batch[0][1] + batching.max_wait
+        while patches < batching.max_patches:
+            following = await self._following(batching, until)
             if following is None:
                 break
             patches += following[0].patches
-            if patches > self._batching.max_patches:
+            if patches > batching.max_patches:
                 self._carried = following
                 break
             batch.append(following)

@@ -4,6 +4,8 @@ import asyncio
 from collections.abc import Sequence
 
 import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
 
 from fleet_encoder.admission import Ticket
 from fleet_encoder.errors import Expired, Invalid, ItemError
@@ -80,6 +82,53 @@ async def test_batches_fill_the_patch_budget_in_order(budget: int, costs: list[i
     await opener
     assert work.batches == batches
     assert done == jobs
+
+
+@settings(max_examples=50, deadline=None)
+@example(workers=2, costs=[60] * 6, pauses=[0] * 40)
+@given(
+    workers=st.integers(1, 5),
+    costs=st.lists(st.integers(1, 120), min_size=1, max_size=40),
+    pauses=st.lists(st.integers(0, 3), min_size=40, max_size=40),
+)
+def test_no_worker_loses_or_holds_back_what_another_one_could_not_fit(
+    workers: int, costs: list[int], pauses: list[int]
+) -> None:
+    async def scenario() -> None:
+        work = Recorder()
+
+        async def slowly(jobs: list[Job]) -> Sequence[ItemError | None]:
+            for _ in range(7):
+                await asyncio.sleep(0)
+            return await work(jobs)
+
+        started: list[Job] = []
+        stage = Stage(
+            "forward", slowly, workers=workers, capacity=8, metrics=Metrics().stage("forward"),
+            batching=Batching(100, 0.02, lambda: len(started) < len(costs)),
+        )  # fmt: skip
+        out: list[Job] = []
+
+        async def collect(each: Job) -> None:
+            out.append(each)
+
+        stage.start(collect)
+        for _ in range(3):
+            await asyncio.sleep(0)  # all workers wait now
+        jobs = [job(cost) for cost in costs]
+        for each, pause in zip(jobs, pauses, strict=False):
+            await stage.put(each)
+            started.append(each)
+            for _ in range(pause):
+                await asyncio.sleep(0)
+        async with asyncio.timeout(5):
+            while len(out) < len(jobs):
+                await asyncio.sleep(0)
+        await stage.stop()
+        assert sorted(map(id, out)) == sorted(map(id, jobs))
+        assert all(len(batch) == 1 or sum(batch) <= 100 for batch in work.batches)
+
+    asyncio.run(scenario())
 
 
 async def test_a_lone_job_does_not_wait_when_nothing_is_coming() -> None:
