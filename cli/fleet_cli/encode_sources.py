@@ -92,11 +92,14 @@ def guess(text: str) -> Modality | None:
 
 
 def safely_shown(text: str) -> str:
-    """`shown`, or the part between user name and query where that cannot be read as an URL."""
+    """`shown`, also for what is no URL that is fetched: of such a one nothing but its scheme."""
+    scheme, separator, _ = text.partition("://")
     try:
-        return shown(text)
-    except ValueError:
-        return text.partition("?")[0].rpartition("@")[2]
+        if is_url(text) or not separator or os.path.exists(text):
+            return shown(text)
+    except ValueError:  # it cannot be taken apart
+        pass
+    return f"{scheme.partition('?')[0]}://..." if separator else text.partition("?")[0].rpartition("@")[2]
 
 
 def shown(text: str) -> str:

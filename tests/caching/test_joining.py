@@ -28,7 +28,7 @@ def pipeline() -> Pipeline:
         inspect=nothing,
         decode={"image": (nothing, 1)},
         preprocess={"image": (nothing, 1)},
-        forward=nothing,
+        forward=(nothing, 1),
         max_patches=100,
         max_wait=0.0,
         is_long=lambda job: False,

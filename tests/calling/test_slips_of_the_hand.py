@@ -18,7 +18,7 @@ RUN = [sys.executable, "-c", "from fleet_cli.main import main; main()"]
         (["--frames", "9" * 22, "FILE"], "not in the range"),
         (["ftp://u:PWSECRET@x/a.png"], "ftp:// is not fetched"),
         (["gopher://x/?QUERYSECRET"], "gopher:// is not fetched"),
-        (["http://[::1/a?QUERYSECRET"], "http://[::1/a: Invalid IPv6 URL"),
+        (["http://[::1/a?QUERYSECRET"], "http://...: Invalid IPv6 URL"),
         (["--save", "/dev/full", "FILE"], "not a regular file"),
     ],
 )

@@ -1,3 +1,4 @@
+import contextlib
 import json
 import os
 import pty
@@ -312,6 +313,39 @@ def test_a_frozen_terminal_freezes_nothing(tmp_path: Path) -> None:
         termios.tcflow(its, termios.TCOON)
         os.close(its)
         os.close(ours)
+
+
+def test_on_one_terminal_nothing_is_written_into_another_line(tmp_path: Path) -> None:
+    pool, first = pool_with_model(tmp_path, replicas=1), free_ports(2)
+    replica = f"{PROGRAMS / 'replica.py'} --startup 1 --lines 50"
+    program = [sys.executable, str(PROGRAMS / "up.py"), replica, str(pool), "--port", str(first)]
+    ours, its = pty.openpty()
+    termios.tcsetwinsize(its, (24, 200))
+    shown = bytearray()
+
+    def read() -> None:
+        with contextlib.suppress(OSError):  # the terminal's other end was closed
+            while block := os.read(ours, 4096):
+                shown.extend(block)
+
+    reader = threading.Thread(target=read)
+    reader.start()
+    environment = {**os.environ, "TERM": "xterm-256color"}
+    with subprocess.Popen(program, stdin=its, stdout=its, stderr=its, env=environment) as up:
+        try:
+            wait_until(lambda: b"Stop:" in shown)
+        finally:
+            up.send_signal(signal.SIGINT)
+        assert up.wait(60) == 0
+    os.close(its)
+    reader.join(30)
+    os.close(ours)
+    lines = [re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", line).strip() for line in shown.decode().splitlines()]
+    table = next(number for number, line in enumerate(lines) if line.startswith("replica "))
+    assert lines[table].split() == ["replica", "endpoint", "metrics", "pid", "CPUs", "threads"]
+    assert lines[table + 1].startswith("pool-0 ")
+    assert lines[table + 2].startswith("Try:")
+    assert lines[table + 3].startswith("Stop:")
 
 
 def free_ports(count: int) -> int:

@@ -45,7 +45,7 @@ async def pipeline() -> AsyncIterator[Pipeline]:
             inspect=inspect,
             decode={"image": (never, 2), "video": (never, 2)},
             preprocess={"image": (never, 2), "video": (never, 2)},
-            forward=never,
+            forward=(never, 1),
             max_patches=100,
             max_wait=0.0,
             is_long=lambda job: False,
