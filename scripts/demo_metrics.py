@@ -7,7 +7,7 @@ from prometheus_client.metrics_core import Metric
 from prometheus_client.parser import text_string_to_metric_families
 from rich.table import Table
 
-STAGES = ("fetch", "inspect", "decode_image", "decode_video", "decode_audio", "preprocess", "forward", "forward_long")
+STAGES = ("fetch", "inspect", "decode", "preprocess", "forward")
 EXCERPT = (
     "encoder_items_total",
     "encoder_cache_hits_total",
@@ -48,7 +48,7 @@ class Scrape:
             for sample in family.samples
             if sample.name == "encoder_stage_items_total" and sample.value
         }
-        return sorted(seen, key=lambda stage: STAGES.index(stage) if stage in STAGES else len(STAGES))
+        return sorted(seen, key=lambda stage: (STAGES.index(stage.partition("_")[0]), stage))
 
     def excerpt(self) -> list[str]:
         """The lines of `EXCERPT` with a value, as served."""
@@ -71,9 +71,12 @@ def total(scrapes: Iterable[Scrape], name: str) -> int:
 
 
 def stage_table(scrapes: dict[str, Scrape]) -> Table:
-    """Where the time went: a row a stage, for every encoder by its name."""
+    """Where the time went: a row a stage, for every encoder by its name.
+
+    Work includes the wait for a CPU. Some stages have many workers, so the busiest is the one with most for each of them.
+    """
     table = Table("encoder", "stage", box=None, pad_edge=False, header_style="bold")
-    for header in ("items", "mean wait ms", "mean work ms", "busy s"):
+    for header in ("items", "mean wait ms", "mean work ms", "busy s a worker"):
         table.add_column(header, justify="right")
     for name, each in scrapes.items():
         for stage in each.stages():
@@ -84,10 +87,15 @@ def stage_table(scrapes: dict[str, Scrape]) -> Table:
                 f"{each.value('encoder_stage_items_total', **label):.0f}",
                 f"{1000 * _mean(each, 'encoder_stage_wait_seconds', label):.1f}",
                 f"{1000 * _mean(each, 'encoder_stage_service_seconds', label):.1f}",
-                f"{each.value('encoder_stage_busy_seconds_total', **label):.1f}",
+                f"{_busy(each, label):.1f}",
             )
             name = ""
     return table
+
+
+def _busy(each: Scrape, labels: dict[str, str]) -> float:
+    workers = each.value("encoder_stage_workers", **labels)
+    return each.value("encoder_stage_busy_seconds_total", **labels) / workers if workers else 0.0
 
 
 def _mean(each: Scrape, name: str, labels: dict[str, str]) -> float:
