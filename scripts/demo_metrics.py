@@ -73,7 +73,7 @@ def total(scrapes: Iterable[Scrape], name: str) -> int:
 def stage_table(scrapes: dict[str, Scrape]) -> Table:
     """Where the time went: a row a stage, for every encoder by its name.
 
-    Work includes the wait for a CPU. Some stages have many workers, so the busiest is the one with most for each of them.
+    Work includes the wait for a CPU. Some stages have many workers, so the busiest is the one with most for each.
     """
     table = Table("encoder", "stage", box=None, pad_edge=False, header_style="bold")
     for header in ("items", "mean wait ms", "mean work ms", "busy s a worker"):

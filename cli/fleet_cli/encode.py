@@ -14,7 +14,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
 from fleet_cli import encode_report, encode_save
-from fleet_cli.encode_sources import Source, safely_shown, understand
+from fleet_cli.encode_sources import Source, shown, understand
 from fleet_client import AsyncClient, EncodeError, Encoding, Welcome
 from fleet_client.protocol import Modality
 
@@ -118,7 +118,7 @@ def command(
         try:
             job.sources[index] = understand(text, modality, fps, frames)
         except ValueError as error:
-            job.rows[index] = encode_report.not_understood(safely_shown(text), str(error))
+            job.rows[index] = encode_report.not_understood(shown(text), str(error))
     if not job.sources:
         raise click.UsageError("\n".join(f"{row.name}: {row.message}" for row in job.rows.values()))
     started = monotonic()

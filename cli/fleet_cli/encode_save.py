@@ -51,7 +51,8 @@ def save(path: Path, items: dict[int, tuple[Source, Encoding]], welcomes: dict[s
             save_file(tensors, part, metadata=metadata)
         except SafetensorError as error:
             raise OSError(str(error)) from error
-        part.chmod(0o666 & ~_umask())  # safetensors makes it for its owner alone
+        # safetensors makes it for its owner alone
+        part.chmod(path.stat().st_mode & 0o777 if path.exists() else 0o666 & ~_umask())
         part.replace(path)
 
 

@@ -2,9 +2,10 @@
 
 import mimetypes
 import os
+import re
 from dataclasses import dataclass
 from pathlib import Path
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 from fleet_client import Media, audio, image, video
 from fleet_client.protocol import Modality
@@ -29,6 +30,8 @@ MORE_TYPES = {
 
 FETCHED = ("http", "https", "file", "data")
 """Schemes of URLs that encoders fetch."""
+
+_LIKE_AN_URL = re.compile(r"([A-Za-z0-9+.-]*)(?::|.*//)")
 
 _types = mimetypes.MimeTypes()  # its own table: that of the machine differs from one to the next
 for _type, _extensions in MORE_TYPES.items():
@@ -57,9 +60,11 @@ def understand(text: str, modality: Modality | None, fps: float | None, frames: 
     Raises:
         ValueError: What it is cannot be told from its name, or nobody fetches such an URL; says what to do.
     """
-    name, scheme = shown(text), urlsplit(text).scheme.lower()
-    if "://" in text and scheme not in FETCHED and not os.path.exists(text):
-        raise ValueError(f"{scheme}:// is not fetched: give a file, or an URL of {', '.join(FETCHED)}")
+    name = shown(text)
+    if not is_url(text) and name != text:
+        raise ValueError(
+            f"not an URL that is fetched: give a file, or an URL of {', '.join(FETCHED)}, as https://host/path"
+        )
     kind = modality or guess(text)
     if kind is None:
         raise ValueError("is it an image, a video or audio? The name does not tell: say so with --modality")
@@ -75,7 +80,19 @@ def understand(text: str, modality: Modality | None, fps: float | None, frames: 
 
 def is_url(text: str) -> bool:
     """Whether the encoder is to fetch it."""
-    return urlsplit(text).scheme.lower() in FETCHED and not os.path.exists(text)
+    return _url(text) is not None
+
+
+def _url(text: str) -> SplitResult | None:
+    """The parts of an URL that encoders fetch; None for a file, or what cannot be taken apart."""
+    if os.path.exists(text):
+        return None
+    try:
+        parts = urlsplit(text)
+    except ValueError:
+        return None
+    scheme = parts.scheme.lower()
+    return parts if scheme in FETCHED and (parts.netloc or scheme in ("data", "file")) else None
 
 
 def guess(text: str) -> Modality | None:
@@ -91,22 +108,12 @@ def guess(text: str) -> Modality | None:
             return None
 
 
-def safely_shown(text: str) -> str:
-    """`shown`, also for what is no URL that is fetched: of such a one nothing but its scheme."""
-    scheme, separator, _ = text.partition("://")
-    try:
-        if is_url(text) or not separator or os.path.exists(text):
-            return shown(text)
-    except ValueError:  # it cannot be taken apart
-        pass
-    return f"{scheme.partition('?')[0]}://..." if separator else text.partition("?")[0].rpartition("@")[2]
-
-
 def shown(text: str) -> str:
-    """A name for tables and logs: no query, no credentials, no content."""
-    if not is_url(text):
-        return text
-    parts = urlsplit(text)
+    """A name for tables and logs: no query, no credentials, no content; of a misspelt URL nothing but its scheme."""
+    parts = _url(text)
+    if parts is None:
+        misspelt = _LIKE_AN_URL.match(text)
+        return text if misspelt is None or os.path.exists(text) else f"{misspelt[1]}..."
     if parts.scheme.lower() == "data":
         return f"data:{parts.path.partition(',')[0].partition(';')[0]} ({len(text)} characters)"
     host = parts.netloc.rpartition("@")[2]

@@ -40,7 +40,7 @@ def _needs(command: str, error: ModuleNotFoundError) -> str:
         ModuleNotFoundError: As it came, where no extra does: a defect.
     """
     _, extra = COMMANDS[command]
-    if extra is None or (error.name or "").startswith("fleet_"):
+    if extra is None or error.name is None or error.name.startswith("fleet_"):
         raise error
     return f"`encoderfleet {command}` needs {error.name}: pip install 'encoderfleet[{extra}]'"
 

@@ -16,7 +16,7 @@ from fleet_client import keepalive
 
 Frames = list[zmq.Frame]
 
-UNACKNOWLEDGED_SECONDS = 60.0
+SILENCE_SECONDS = 60.0
 """For hosts that vanish: a dead process shows at once, by its closed connection, and the router notices silence."""
 
 CONNECT_TIMEOUT_MS = 5_000
@@ -150,7 +150,7 @@ def _configure(socket: zmq.asyncio.Socket, address: str) -> None:
         zmq.LINGER: 0,
         zmq.SNDHWM: 0,  # the router bounds what is under way
         zmq.RCVHWM: 0,
-        **keepalive.options(UNACKNOWLEDGED_SECONDS),
+        **keepalive.options(SILENCE_SECONDS),
         zmq.CONNECT_TIMEOUT: CONNECT_TIMEOUT_MS,
         zmq.HANDSHAKE_IVL: HANDSHAKE_TIMEOUT_MS,
         zmq.RECONNECT_IVL: RECONNECT_MS,

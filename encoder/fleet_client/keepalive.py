@@ -9,21 +9,19 @@ import zmq
 
 IDLE_SECONDS = 10
 INTERVAL_SECONDS = 5
-PROBES = 4
 
 
-def options(unacknowledged: float) -> dict[int, int]:
+def options(silence: float) -> dict[int, int]:
     """Options of a socket, to be set before it binds or connects.
 
-    An idle connection to a vanished host ends after 30 seconds.
-
     Args:
-        unacknowledged: Seconds after which a connection ends whose peer takes nothing of what was sent to it.
+        silence: Seconds after which a connection ends whose other end acknowledges nothing, be it data or a probe on
+            an idle line, or reads nothing of what waits for it (Linux: TCP_USER_TIMEOUT; it stands in for a number of
+            probes).
     """
     return {
         zmq.TCP_KEEPALIVE: 1,
         zmq.TCP_KEEPALIVE_IDLE: IDLE_SECONDS,
         zmq.TCP_KEEPALIVE_INTVL: INTERVAL_SECONDS,
-        zmq.TCP_KEEPALIVE_CNT: PROBES,
-        zmq.TCP_MAXRT: round(1000 * unacknowledged),
+        zmq.TCP_MAXRT: round(1000 * silence),
     }

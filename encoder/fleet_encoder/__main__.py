@@ -9,12 +9,11 @@ def main() -> None:
     """
     try:
         from fleet_encoder import command
-
-        command.main()
     except ModuleNotFoundError as error:
-        if (error.name or "").startswith("fleet_"):
+        if error.name is None or error.name.startswith("fleet_"):
             raise
         raise SystemExit(f"Error: the encoder needs {error.name}: pip install 'encoderfleet[encoder]'") from None
+    command.main()
 
 
 if __name__ == "__main__":

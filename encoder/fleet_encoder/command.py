@@ -117,10 +117,15 @@ async def serve(config: Config, context: click.Context) -> None:
     # Not at the top of the module: `--help` and a wrong flag answer before torch is loaded.
     from dataclasses import replace
 
-    from fleet_encoder.families import family_for
-    from fleet_encoder.runner.placement import choose_device, choose_dtype
-    from fleet_encoder.runner.runner import Runner
-    from fleet_encoder.service import Service
+    try:
+        from fleet_encoder.families import family_for
+        from fleet_encoder.runner.placement import choose_device, choose_dtype
+        from fleet_encoder.runner.runner import Runner
+        from fleet_encoder.service import Service
+    except ModuleNotFoundError as error:
+        if error.name is None or error.name.startswith("fleet_"):
+            raise
+        raise click.ClickException(f"the encoder needs {error.name}: pip install 'encoderfleet[encoder]'") from error
 
     family = family_for(config.model)(config.model)
     by_flag = context.get_parameter_source("video_decode_threads") is ParameterSource.COMMANDLINE

@@ -8,8 +8,8 @@
                                                |
                                                +-> in the cache, or identical to one in flight: outcome
 
-An item that takes several forward passes would share few of them with others, and make those wait for all of them. So
-it goes through `forward_long`, one at a time, and its passes alternate with those of `forward`.
+An item that is more than a batch takes several forward passes, or a large one, and would make others wait for all of
+it. So it goes through `forward_long`, one at a time, beside the batches of `forward`.
 
 Facades (`wire/`) submit items and wait for each one's `outcome`. All methods run on the event loop.
 """
@@ -52,10 +52,9 @@ class Pipeline:
         inspect: Of the inspect stage.
         decode: Of the decode stages, with their workers.
         preprocess: Of the preprocess stages, with their workers.
-        forward: Of the forward stages, with the workers of each.
-        max_patches: Of one batch.
+        forward: Of the forward stages, with the batches that may run at a time.
         max_wait: Seconds that a batch waits for items that are close.
-        is_long: Whether a preprocessed job takes several forward passes.
+        batch_cost: Part of a batch that a preprocessed job fills; over 1: it is no batch's.
         admission: Front door.
         cache: Embeddings kept.
         lifecycle: Draining?
@@ -71,9 +70,8 @@ class Pipeline:
         decode: dict[Modality, tuple[Work, int]],
         preprocess: dict[Modality, tuple[Work, int]],
         forward: tuple[Work, int],
-        max_patches: int,
         max_wait: float,
-        is_long: Callable[[Job], bool],
+        batch_cost: Callable[[Job], float],
         admission: Admission,
         cache: EmbeddingCache,
         lifecycle: Lifecycle,
@@ -86,7 +84,7 @@ class Pipeline:
         self.metrics = metrics
         self.served_per_second = 0.0
         self.broken = asyncio.Event()
-        self._is_long = is_long
+        self._batch_cost = batch_cost
         self._failures = 0
         self._batches = 0
         self._in_flight: dict[bytes, Job] = {}
@@ -108,10 +106,9 @@ class Pipeline:
             if modality in modalities
         }
         passes, at_once = self._timed(forward[0]), forward[1]
-        self.forward = stage(
-            "forward", passes, at_once, READY_QUEUE, Batching(max_patches, max_wait, self._more_coming)
-        )
-        self.forward_long = stage("forward_long", passes, at_once, READY_QUEUE)
+        batching = Batching(1.0, max_wait, self._more_coming, batch_cost)
+        self.forward = stage("forward", passes, at_once, READY_QUEUE, batching)
+        self.forward_long = stage("forward_long", passes, 1, READY_QUEUE)
 
     @property
     def stages(self) -> list[Stage]:
@@ -222,7 +219,7 @@ class Pipeline:
         await self.decode[job.modality].put(job)
 
     async def _after_preprocess(self, job: Job) -> None:
-        await (self.forward_long if self._is_long(job) else self.forward).put(job)
+        await (self.forward_long if self._batch_cost(job) > 1 else self.forward).put(job)
 
     async def _after_forward(self, job: Job) -> None:
         assert job.embedding is not None

@@ -85,7 +85,7 @@ class Service:
 
         self._preprocessing = workers("preprocess", config.preprocess_workers, config.intra_op_threads)
         self._decoding = workers("decode", max(use.decoders, self.slots.capacity), 1)
-        self._passes = 1 if on_gpu else min(MAX_CPU_PASSES, self.slots.capacity)
+        self._passes = 1 if on_gpu else min(MAX_CPU_PASSES, config.cpus)
         self._forwarding = (
             workers("forward", 1, 1, CpuSlots(1))
             if on_gpu
@@ -147,17 +147,19 @@ class Service:
             },
             preprocess=dict.fromkeys(("image", "video", "audio"), (preprocess, config.preprocess_workers)),
             forward=(self.forward, self._passes),
-            max_patches=min(config.batch_max_patches, self.family.pass_patches(self.runner.device)),
             max_wait=config.batch_max_wait,
-            is_long=self._is_long,
+            batch_cost=self._batch_cost,
             admission=self.admission,
             cache=self.cache,
             lifecycle=self.lifecycle,
             metrics=self.metrics,
         )
 
-    def _is_long(self, job: Job) -> bool:
-        return job.features is not None and self.family.pass_count(job.features, self.runner.device) > 1
+    def _batch_cost(self, job: Job) -> float:
+        """Part of a batch that a preprocessed job fills, by `spec.batching.maxPatches` and by what a pass holds."""
+        assert job.features is not None
+        share = self.family.pass_share(job.features, self.runner.device)
+        return max(share, job.features.patches / self.config.batch_max_patches)
 
     def check_pass(self) -> None:
         """Called now and then: a forward pass that never ends makes the encoder broken, which a restart mends."""
@@ -213,7 +215,7 @@ class Service:
                     workers.close()
 
     async def _load(self) -> None:
-        """Weights and the first forward passes, in the thread that will run them all."""
+        """Weights and the first forward passes."""
         loaded = await self._forwarding.run("forward", self.slots.capacity, self.runner.load)
         self.lifecycle.loaded = True
         self.housekeeping.loaded(loaded.bytes, loaded.seconds)

@@ -7,9 +7,9 @@ CPU.
 
 Fairness is between *flows* (image, video, audio, forward), by CPU time used: start-time fair queueing. Long work
 asks again between its steps, so a video beside images takes its share, not the machine. What a step will take is
-guessed from the flow's last ones and charged when it begins, then corrected: else a flow of long steps would take
-every free slot before the first of them ends. A flow that was idle starts at the virtual time of the one that is
-served now: idleness earns no credit, and having been alone costs none.
+guessed from the flow's last ones, in slot-seconds, and charged when it begins, then corrected: else a flow of long
+steps would take every free slot before the first of them ends. A flow that was idle starts at the virtual time of the
+one that is served now: idleness earns no credit, and having been alone costs none.
 
 Pure but for the futures: no threads here, all calls on the event loop.
 """
@@ -38,14 +38,24 @@ class Cap:
         return self.running >= self.limit
 
 
+@dataclass(frozen=True, slots=True)
+class Grant:
+    """`weight` slots that `flow` holds, charged with `charge` slot-seconds so far."""
+
+    flow: str
+    weight: int
+    charge: float
+    cap: Cap | None
+
+
 @dataclass(slots=True, eq=False)
 class _Waiter:
-    """Wants `most` slots, starts with `least`; `granted` is how many it got."""
+    """Wants `most` slots, starts with `least`."""
 
     least: int
     most: int
     cap: Cap | None
-    granted: asyncio.Future[int]
+    granted: asyncio.Future[Grant]
 
     @property
     def may_start(self) -> bool:
@@ -57,17 +67,18 @@ class _Waiter:
 class _Flow:
     """Waiters of one kind, oldest first, and the CPU time that the kind has had.
 
-    `charges` are the guesses that running steps were charged for; `typical` is the guess for a step on one slot.
+    `running` steps hold slots now; `typical` is the guess for a step, in slot-seconds.
     """
 
+    name: str
     virtual_time: float = 0.0
     typical: float = 0.0
-    charges: deque[float] = field(default_factory=deque)
+    running: int = 0
     waiters: deque[_Waiter] = field(default_factory=deque)
 
     @property
     def active(self) -> bool:
-        return bool(self.waiters or self.charges)
+        return bool(self.waiters or self.running)
 
     @property
     def next(self) -> _Waiter | None:
@@ -104,30 +115,32 @@ class CpuSlots:
     @asynccontextmanager
     async def hold(self, flow: str, weight: int = 1) -> AsyncIterator[None]:
         """Wait for `weight` slots (at most the capacity), hold them, and charge their time to `flow`."""
-        weight = await self.acquire(flow, weight)
+        grant = await self.acquire(flow, weight)
         started = self._clock()
         try:
             yield
         finally:
-            self.release(flow, weight, self._clock() - started)
+            self.release(grant, self._clock() - started)
 
-    async def acquire(self, flow: str, weight: int, cap: Cap | None = None, *, elastic: bool = False) -> int:
+    async def acquire(self, flow: str, weight: int, cap: Cap | None = None, *, least: int | None = None) -> Grant:
         """Wait for slots, and for room under `cap`.
 
         Args:
             flow: Who is charged.
             weight: Slots wanted, at most the capacity counts.
             cap: Threads that the work needs one of.
-            elastic: One slot is enough to start: of the free ones take those, up to `weight`, that nobody waits for.
+            least: Elastic work starts with so many, and takes of the free ones those, up to `weight`, that nobody waits
+                for. None: it wants exactly `weight`.
 
         Returns:
-            How many slots were taken, for `release`.
+            What was taken, for `release`.
         """
         weight = max(1, min(weight, self.capacity))
-        entry = self._flows.setdefault(flow, _Flow())
+        entry = self._flows.setdefault(flow, _Flow(flow))
         if not entry.active:
             entry.virtual_time = max(entry.virtual_time, self._virtual_time)
-        waiter = _Waiter(1 if elastic else weight, weight, cap, asyncio.get_running_loop().create_future())
+        least = weight if least is None else max(1, min(least, weight))
+        waiter = _Waiter(least, weight, cap, asyncio.get_running_loop().create_future())
         entry.waiters.append(waiter)
         self._grant()
         try:
@@ -137,18 +150,20 @@ class CpuSlots:
                 entry.waiters.remove(waiter)
                 self._grant()
             elif not waiter.granted.cancelled():
-                self.release(flow, waiter.granted.result(), 0.0, cap)
+                self.release(waiter.granted.result(), 0.0)
             raise
 
-    def release(self, flow: str, weight: int, seconds: float, cap: Cap | None = None) -> None:
-        """Give slots back that were held for `seconds`; `flow`, `weight` and `cap` as they were acquired with."""
-        entry = self._flows[flow]
-        entry.virtual_time += weight * seconds - entry.charges.popleft()
+    def release(self, grant: Grant, seconds: float) -> None:
+        """Give back slots that were held for `seconds`."""
+        entry = self._flows[grant.flow]
+        used = grant.weight * seconds
+        entry.virtual_time += used - grant.charge
+        entry.running -= 1
         if seconds:
-            entry.typical += _SMOOTHING * (seconds - entry.typical)
-        self.held -= weight
-        if cap is not None:
-            cap.running -= 1
+            entry.typical += _SMOOTHING * (used - entry.typical)
+        self.held -= grant.weight
+        if grant.cap is not None:
+            grant.cap.running -= 1
         if not any(other.active for other in self._flows.values()):
             self._virtual_time = max(other.virtual_time for other in self._flows.values())
         self._grant()
@@ -159,7 +174,7 @@ class CpuSlots:
             ready = [(flow, waiter) for flow in self._flows.values() if (waiter := flow.next) is not None]
             if not ready:
                 return
-            flow, waiter = min(ready, key=lambda each: (each[0].virtual_time, len(each[0].charges)))
+            flow, waiter = min(ready, key=lambda each: (each[0].virtual_time, each[0].running))
             if self.held + waiter.least > self.capacity:
                 return
             flow.waiters.remove(waiter)
@@ -183,10 +198,9 @@ class CpuSlots:
 
     def _start(self, flow: _Flow, waiter: _Waiter, weight: int) -> None:
         self._virtual_time = max(self._virtual_time, flow.virtual_time)
-        charge = weight * flow.typical
-        flow.virtual_time += charge
-        flow.charges.append(charge)
+        flow.virtual_time += flow.typical
+        flow.running += 1
         self.held += weight
         if waiter.cap is not None:
             waiter.cap.running += 1
-        waiter.granted.set_result(weight)
+        waiter.granted.set_result(Grant(flow.name, weight, flow.typical, waiter.cap))

@@ -27,14 +27,16 @@ class Batching:
     """How many waiting jobs one worker takes at once.
 
     Attributes:
-        max_patches: Their sum of patches; a single larger job goes alone.
+        limit: Of their summed cost; a single costlier job goes alone.
         max_wait: Seconds to wait for more where `more_coming` says that some are close.
         more_coming: Jobs are on their way to this stage.
+        cost: Of a job; its patches where nothing else is said.
     """
 
-    max_patches: int
+    limit: float
     max_wait: float
     more_coming: Callable[[], bool]
+    cost: Callable[[Job], float] = lambda job: job.patches
 
 
 class Stage:
@@ -118,14 +120,14 @@ class Stage:
     async def _fill(self, batching: Batching) -> list[tuple[Job, float]]:
         first, self._carried = self._carried, None
         batch = [first or await self._queue.get()]
-        patches = batch[0][0].patches
+        cost = batching.cost(batch[0][0])
         until = batch[0][1] + batching.max_wait
-        while patches < batching.max_patches:
+        while cost < batching.limit:
             following = await self._following(batching, until)
             if following is None:
                 break
-            patches += following[0].patches
-            if patches > batching.max_patches:
+            cost += batching.cost(following[0])
+            if cost > batching.limit:
                 self._carried = following
                 break
             batch.append(following)
@@ -139,7 +141,8 @@ class Stage:
         if left <= 0 or not batching.more_coming():
             return None
         try:
-            return await asyncio.wait_for(self._queue.get(), left)
+            async with asyncio.timeout(left):  # wait_for may swallow a cancellation (Python 3.11)
+                return await self._queue.get()
         except TimeoutError:
             return None
 

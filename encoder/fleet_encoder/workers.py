@@ -49,25 +49,25 @@ class CpuWorkers:
         """
         return await self._run(flow, weight, lambda _: function(*args, **kwargs))
 
-    async def run_elastic(self, flow: str, most: int, function: Callable[[int], _R]) -> _R:
-        """As `run`, with the slots that nobody else waits for, one to `most`; `function` is told how many."""
-        return await self._run(flow, most, function, elastic=True)
+    async def run_elastic(self, flow: str, least: int, most: int, function: Callable[[int], _R]) -> _R:
+        """As `run`, with `least` to `most` slots: those that nobody else waits for; `function` is told how many."""
+        return await self._run(flow, most, function, least)
 
-    async def _run(self, flow: str, weight: int, function: Callable[[int], _R], *, elastic: bool = False) -> _R:
+    async def _run(self, flow: str, weight: int, function: Callable[[int], _R], least: int | None = None) -> _R:
         asked = monotonic()
-        weight = await self.slots.acquire(flow, weight, self._cap, elastic=elastic)
+        grant = await self.slots.acquire(flow, weight, self._cap, least=least)
         started = monotonic()
         if self._waited is not None:
             self._waited(flow, started - asked)
         try:
             loop = asyncio.get_running_loop()
-            future = loop.run_in_executor(self._threads, function, weight)
+            future = loop.run_in_executor(self._threads, function, grant.weight)
         except BaseException:
-            self.slots.release(flow, weight, 0.0, self._cap)
+            self.slots.release(grant, 0.0)
             raise
 
         def done(ended: asyncio.Future[_R]) -> None:
-            self.slots.release(flow, weight, monotonic() - started, self._cap)
+            self.slots.release(grant, monotonic() - started)
             if not ended.cancelled():
                 ended.exception()  # of a caller that left, nobody else asks for it, and asyncio would complain
 

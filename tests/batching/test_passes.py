@@ -144,7 +144,7 @@ async def test_a_pass_that_does_not_end_is_seen(watched: Watched) -> None:
 async def test_a_pass_runs_with_as_many_threads_as_it_got_slots(watched: Watched) -> None:
     """One while other work waits for the rest of the CPUs, all of them on an idle encoder."""
     slots, seen = CpuSlots(4), []
-    workers = CpuWorkers("forward", 1, slots)
+    workers = CpuWorkers("forward", 4, slots)
 
     def noting(batch: list[Features]) -> Passes:
         seen.append((slots.held, torch.get_num_threads()))
@@ -154,7 +154,7 @@ async def test_a_pass_runs_with_as_many_threads_as_it_got_slots(watched: Watched
     running = asyncio.ensure_future(slots.acquire("image", 3))
     await asyncio.sleep(0)
     assert await forward([job(watched, 0)]) == [None]
-    slots.release("image", await running, 0.0)
+    slots.release(await running, 0.0)
     assert await forward([job(watched, 1)]) == [None]
     assert seen == [(4, 1), (4, 4)]
     workers.close()

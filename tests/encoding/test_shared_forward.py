@@ -51,27 +51,40 @@ def test_passes_cut_between_grid_steps(qwen2_5_vl, mixed, limit, monkeypatch) ->
 
 
 @torch.inference_mode()
-def passes_taken(directory: Path, item: Features) -> int:
+def passes_taken(directory: Path, *items: Features) -> int:
     family, tower = loaded(directory)
-    return 1 + sum(1 for _ in family.encode(tower, [item]))
+    return 1 + sum(1 for _ in family.encode(tower, list(items)))
 
 
-@pytest.mark.parametrize("limit", [1, 500, 10**6])
-def test_an_image_is_one_pass_and_a_clip_as_many_as_it_is_told(qwen2_5_vl, mixed, limit, monkeypatch) -> None:
+@pytest.mark.parametrize("limit", [1_200, 3_000, 10**6])
+def test_images_and_clips_whose_shares_fit_are_one_pass(qwen2_5_vl, mixed, limit, monkeypatch) -> None:
     monkeypatch.setattr(qwen_vision, "CPU_PASS_PATCHES", limit)
     family, _ = loaded(qwen2_5_vl)
-    told = [family.pass_count(item, CPU) for item in mixed[0]]
-    assert told == [passes_taken(qwen2_5_vl, item) for item in mixed[0]]
-    assert told == [1, {1: 2, 500: 2, 10**6: 1}[limit], 1, 1, 1]
+    items = mixed[0]
+    for start in range(len(items)):
+        for stop in range(start + 1, len(items) + 1):
+            batch = items[start:stop]
+            if sum(family.pass_share(item, CPU) for item in batch) <= 1:
+                assert passes_taken(qwen2_5_vl, *batch) == 1
+    assert [family.pass_share(item, CPU) > 1 for item in items] == [item.patches > limit for item in items]
 
 
 @pytest.mark.parametrize(("limit", "count"), [(4, 1), (1, 2)])
-def test_audio_is_as_many_passes_as_it_is_told(qwen2_audio, speech, limit, count, monkeypatch) -> None:
+def test_audio_of_more_than_a_share_of_1_takes_several_passes(qwen2_audio, speech, limit, count, monkeypatch) -> None:
     monkeypatch.setattr(audio_family, "CPU_PASS_WINDOWS", limit)
     words = np.tile(np.concatenate([spoken(path) for path in sorted(speech.glob("*.wav"))]), 4)
     item = prepared(qwen2_audio, sound(words[: 40 * 16_000]))
     family, _ = loaded(qwen2_audio)
-    assert family.pass_count(item, CPU) == passes_taken(qwen2_audio, item) == count
+    assert passes_taken(qwen2_audio, item) == count
+    assert (family.pass_share(item, CPU) > 1) == (count > 1)
+
+
+def test_short_clips_whose_shares_fit_are_one_pass(qwen2_audio, speech) -> None:
+    clip = prepared(qwen2_audio, sound(spoken(speech / "Front_Left.wav")))
+    family, _ = loaded(qwen2_audio)
+    many = round(1 / family.pass_share(clip, CPU))
+    assert passes_taken(qwen2_audio, *[clip] * many) == 1
+    assert passes_taken(qwen2_audio, *[clip] * (many + 1)) == 2
 
 
 def test_clips_of_all_lengths_together(qwen2_audio, speech, monkeypatch) -> None:

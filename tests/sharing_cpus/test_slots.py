@@ -132,8 +132,9 @@ async def test_wide_work_is_not_overtaken_for_ever() -> None:
 
 async def test_work_wider_than_the_machine_takes_all_of_it() -> None:
     slots = CpuSlots(4)
-    assert await slots.acquire("forward", 64) == 4
-    slots.release("forward", 4, 0.1)
+    taken = await slots.acquire("forward", 64)
+    assert taken.weight == 4
+    slots.release(taken, 0.1)
     assert slots.held == 0
 
 
@@ -148,7 +149,7 @@ async def test_a_flow_is_served_in_order() -> None:
     callers = [asyncio.create_task(caller(number)) for number in range(5)]
     await asyncio.sleep(0)
     assert slots.waiting == slots.waiting_in("image") == 5
-    slots.release("image", taken, 0.0)
+    slots.release(taken, 0.0)
     await asyncio.gather(*callers)
     assert order == [0, 1, 2, 3, 4]
     assert slots.waiting == slots.waiting_in("video") == 0
@@ -157,37 +158,37 @@ async def test_a_flow_is_served_in_order() -> None:
 async def test_a_caller_that_waits_for_a_thread_holds_no_slot() -> None:
     """Two pools share the CPUs; the first has one thread and much to do."""
     slots, cap = CpuSlots(4), Cap(1)
-    await slots.acquire("image", 1, cap)
+    first = await slots.acquire("image", 1, cap)
     queued = asyncio.create_task(slots.acquire("image", 1, cap))
     await asyncio.sleep(0)
     assert slots.held == 1
-    assert await asyncio.wait_for(slots.acquire("forward", 3), 5) == 3
-    slots.release("image", 1, 0.01, cap)
-    assert await asyncio.wait_for(queued, 5) == 1
+    assert (await asyncio.wait_for(slots.acquire("forward", 3), 5)).weight == 3
+    slots.release(first, 0.01)
+    assert (await asyncio.wait_for(queued, 5)).weight == 1
     assert cap.running == 1
 
 
 async def test_a_full_pool_does_not_hold_up_the_same_flow_in_another_pool() -> None:
     slots, small, large = CpuSlots(4), Cap(1), Cap(4)
-    await slots.acquire("video", 1, small)
+    first = await slots.acquire("video", 1, small)
     behind = asyncio.create_task(slots.acquire("video", 1, small))
     await asyncio.sleep(0)
-    assert await asyncio.wait_for(slots.acquire("video", 1, large), 5) == 1
+    assert (await asyncio.wait_for(slots.acquire("video", 1, large), 5)).weight == 1
     assert not behind.done()
-    slots.release("video", 1, 0.01, small)
-    assert await asyncio.wait_for(behind, 5) == 1
+    slots.release(first, 0.01)
+    assert (await asyncio.wait_for(behind, 5)).weight == 1
 
 
 async def test_cancelled_while_it_waits_and_granted_to_others_in_the_same_moment() -> None:
     """The waiter is gone before its own coroutine hears of the cancellation."""
     slots = CpuSlots(1)
-    await slots.acquire("image", 1)
+    first = await slots.acquire("image", 1)
     leaving = asyncio.create_task(slots.acquire("image", 1))
     staying = asyncio.create_task(slots.acquire("image", 1))
     await asyncio.sleep(0)
     leaving.cancel()
-    slots.release("image", 1, 0.01)
-    assert await asyncio.wait_for(staying, 5) == 1
+    slots.release(first, 0.01)
+    assert (await asyncio.wait_for(staying, 5)).weight == 1
     with pytest.raises(asyncio.CancelledError):
         await leaving
     assert (slots.held, slots.waiting) == (1, 0)
@@ -195,15 +196,15 @@ async def test_cancelled_while_it_waits_and_granted_to_others_in_the_same_moment
 
 async def test_cancelled_in_the_moment_it_was_granted() -> None:
     slots = CpuSlots(1)
-    await slots.acquire("image", 1)
+    first = await slots.acquire("image", 1)
     leaving = asyncio.create_task(slots.acquire("video", 1))
     await asyncio.sleep(0)
-    slots.release("image", 1, 0.01)
+    slots.release(first, 0.01)
     leaving.cancel()
     with pytest.raises(asyncio.CancelledError):
         await leaving
     assert slots.held == 0
-    assert await asyncio.wait_for(slots.acquire("image", 1), 5) == 1
+    assert (await asyncio.wait_for(slots.acquire("image", 1), 5)).weight == 1
 
 
 async def test_a_cancelled_wide_caller_lets_the_narrow_ones_behind_it_in() -> None:
@@ -214,7 +215,7 @@ async def test_a_cancelled_wide_caller_lets_the_narrow_ones_behind_it_in() -> No
     await asyncio.sleep(0)
     assert not narrow.done()
     wide.cancel()
-    assert await asyncio.wait_for(narrow, 5) == 1
+    assert (await asyncio.wait_for(narrow, 5)).weight == 1
 
 
 @pytest.mark.parametrize(
@@ -235,15 +236,17 @@ async def test_elastic_work_takes_what_nobody_else_waits_for(
 ) -> None:
     slots, caps = CpuSlots(16), {limit: Cap(limit) for _, _, limit in others}
     before = await slots.acquire("video", 16)
-    first = asyncio.ensure_future(slots.acquire("forward", most, elastic=True))
+    first = asyncio.ensure_future(slots.acquire("forward", most, least=1))
     await asyncio.sleep(0)
     rest = [
-        asyncio.ensure_future(slots.acquire("forward" if elastic else "image", weight, caps[limit], elastic=elastic))
+        asyncio.ensure_future(
+            slots.acquire("forward" if elastic else "image", weight, caps[limit], least=1 if elastic else None)
+        )
         for weight, elastic, limit in others
     ]
     await asyncio.sleep(0)
-    slots.release("video", before, 0.0)
-    assert await first == got
+    slots.release(before, 0.0)
+    assert (await first).weight == got
     for each in rest:
         each.cancel()
     await asyncio.gather(*rest, return_exceptions=True)
@@ -251,9 +254,34 @@ async def test_elastic_work_takes_what_nobody_else_waits_for(
 
 async def test_elastic_work_starts_on_the_one_slot_that_is_free() -> None:
     slots = CpuSlots(4)
-    assert await slots.acquire("image", 3) == 3
-    assert await slots.acquire("forward", 4, elastic=True) == 1
+    assert (await slots.acquire("image", 3)).weight == 3
+    assert (await slots.acquire("forward", 4, least=1)).weight == 1
     assert slots.held == 4
+
+
+async def test_elastic_work_waits_for_its_least() -> None:
+    slots = CpuSlots(4)
+    narrow = [await slots.acquire("image", 1) for _ in range(3)]
+    waiting = asyncio.ensure_future(slots.acquire("forward", 4, least=2))
+    await asyncio.sleep(0)
+    assert not waiting.done()
+    slots.release(narrow.pop(), 0.01)
+    assert (await waiting).weight == 2
+
+
+async def test_each_step_gives_back_its_own_charge_whatever_the_order_they_end_in() -> None:
+    """A wide one that ends before a narrow one must leave the flow where the CPU time that it had puts it."""
+    slots = CpuSlots(16)
+    teacher = await slots.acquire("forward", 1)
+    slots.release(teacher, 5.0)  # from now on a step is charged with a second
+    one, many = await slots.acquire("forward", 1), await slots.acquire("forward", 15)
+    rival = asyncio.ensure_future(slots.acquire("image", 1))
+    await asyncio.sleep(0)
+    slots.release(many, 0.1)
+    slots.release(one, 0.1)
+    flow = slots._flows["forward"]
+    assert flow.virtual_time == pytest.approx(5.0 + 1.5 + 0.1)
+    slots.release(await rival, 0.0)
 
 
 def test_no_slots_at_all_is_a_mistake() -> None:
@@ -286,7 +314,8 @@ def test_held_never_exceeds_the_capacity_and_all_is_given_back(
         async def caller(flow: str, weight: int, turns: int, capped: bool, elastic: bool) -> None:
             nonlocal held, under_cap
             mine = cap if capped else None
-            taken = await slots.acquire(flow, weight, mine, elastic=elastic)
+            grant = await slots.acquire(flow, weight, mine, least=1 if elastic else None)
+            taken = grant.weight
             held += taken
             under_cap += capped
             assert held <= slots.held <= capacity
@@ -298,7 +327,7 @@ def test_held_never_exceeds_the_capacity_and_all_is_given_back(
             finally:
                 held -= taken
                 under_cap -= capped
-                slots.release(flow, taken, turns / 100, mine)
+                slots.release(grant, turns / 100)
 
         tasks = [
             asyncio.create_task(caller(flow, weight, turns, capped, elastic))
@@ -333,12 +362,12 @@ def test_nobody_waits_while_there_is_a_slot_and_a_thread_and_pools_keep_their_or
 
         async def caller(number: int, flow: str, pool: int, turns: int) -> None:
             waiting.append((flow, pool, number))
-            await slots.acquire(flow, 1, caps[pool])
+            grant = await slots.acquire(flow, 1, caps[pool])
             assert number == min(other for *queue, other in waiting if queue == [flow, pool])
             waiting.remove((flow, pool, number))
             for _ in range(turns):
                 await asyncio.sleep(0)
-            slots.release(flow, 1, turns / 100, caps[pool])
+            slots.release(grant, turns / 100)
 
         tasks = [
             asyncio.create_task(caller(number, flow, pool % len(limits), turns))

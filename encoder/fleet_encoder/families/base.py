@@ -197,15 +197,11 @@ class Family(Protocol):
         """
         ...
 
-    def pass_patches(self, device: torch.device) -> int:
-        """Patches of one forward pass at most, but for a single larger item; a batch of more would be several passes.
+    def pass_share(self, item: Features, device: torch.device) -> float:
+        """Part of a forward pass on `device` that the item fills: items of 1 together are one pass.
 
-        Its first items would wait for the last ones, and nobody gains.
+        Over 1: it takes several passes, or one that is larger than others.
         """
-        ...
-
-    def pass_count(self, item: Features, device: torch.device) -> int:
-        """Forward passes that the item takes on `device` where it is a batch of its own."""
         ...
 
     def encode(self, tower: torch.nn.Module, batch: list[Features]) -> Passes:

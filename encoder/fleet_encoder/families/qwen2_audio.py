@@ -133,13 +133,9 @@ class Qwen2Audio:
         config.audio_config._attn_implementation = attention.choose(device, dtype)
         return tower.eval(), loaded
 
-    def pass_patches(self, device: torch.device) -> int:
-        """Mel frames of as many full windows as a pass has."""
-        return _pass_windows(device) * int(self.extractor.nb_max_frames)
-
-    def pass_count(self, item: Features, device: torch.device) -> int:
-        """By its windows."""
-        return len(passes([(len(item.extra["widths"]), 1)], _pass_windows(device)))
+    def pass_share(self, item: Features, device: torch.device) -> float:
+        """By its windows: the convolutions pad each one to the longest of the pass."""
+        return len(item.extra["widths"]) / _pass_windows(device)
 
     def encode(self, tower: nn.Module, batch: list[Features]) -> Passes:
         """The windows of all clips, in passes where they are too many for one."""

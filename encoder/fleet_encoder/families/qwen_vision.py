@@ -149,19 +149,15 @@ class QwenVision:
         vision._attn_implementation = attention.choose(device, dtype)
         return VisionTower(tower, self.rules.image_affine, self.rules.video_affine).eval(), loaded
 
-    def pass_patches(self, device: torch.device) -> int:
-        """Fewer on a CPU."""
-        return CPU_PASS_PATCHES if device.type == "cpu" else PASS_PATCHES
-
-    def pass_count(self, item: Features, device: torch.device) -> int:
-        """One for every image, however large."""
-        return len(passes([_grid_steps(item)], self.pass_patches(device)))
+    def pass_share(self, item: Features, device: torch.device) -> float:
+        """By its patches."""
+        return item.patches / _limit(device)
 
     def encode(self, tower: nn.Module, batch: list[Features]) -> Passes:
         """Images and videos of several requests, in passes where they are too many for one."""
         assert isinstance(tower, VisionTower)
         parts: list[list[torch.Tensor]] = [[] for _ in batch]
-        limit = self.pass_patches(tower.device)
+        limit = _limit(tower.device)
         for number, plan in enumerate(passes([_grid_steps(item) for item in batch], limit)):
             if number:
                 yield
@@ -197,6 +193,10 @@ class QwenVision:
             info = VideoInfo(4, 2.0, 2.0, side, side, "raw")
             return Video(torch.from_numpy(np.stack([frame] * 4)), [0, 1, 2, 3], [0.0, 0.5, 1.0, 1.5], info, "none")
         raise Incompatible(f"this model has no {modality}")
+
+
+def _limit(device: torch.device) -> int:
+    return CPU_PASS_PATCHES if device.type == "cpu" else PASS_PATCHES
 
 
 def _grid_steps(item: Features) -> tuple[int, int]:

@@ -30,7 +30,8 @@ class Forward:
     Args:
         encode: Features to one `[tokens, dim]` CPU tensor each, pass by pass.
         workers: Threads of the runner, one for each pass that may run at a time.
-        threads: CPU slots that a pass holds at most, each one of torch's threads.
+        threads: CPU slots that a pass holds at most, each one of torch's threads. It starts with an even share of them
+            or more: it cannot get any later, and a huge image would take for ever on one.
         metrics: Where batches are counted.
     """
 
@@ -40,6 +41,7 @@ class Forward:
         self._encode = encode
         self._workers = workers
         self._threads = threads
+        self._least = -(-threads // workers.workers)
         self._metrics = metrics
         self._began: dict[int, float] = {}  # thread -> when its pass began
 
@@ -71,7 +73,7 @@ class Forward:
         try:
             passes = self._encode(features)
             advance = partial(self._advance, passes)
-            while (rows := await self._workers.run_elastic("forward", self._threads, advance)) is None:
+            while (rows := await self._workers.run_elastic("forward", self._least, self._threads, advance)) is None:
                 if not _any_wanted(jobs):
                     return jobs[0].unwanted_error()
         except ItemError as error:

@@ -32,7 +32,7 @@ SEND_HIGH_WATER = 64
 RECEIVE_HIGH_WATER = 4
 LEAST_LINGER_SECONDS = 1.0
 NAMES = 1024
-UNACKNOWLEDGED_SECONDS = 120.0
+SILENCE_SECONDS = 120.0
 """A client that takes nothing for so long is gone."""
 
 UNREAD = Cancelled("the answers to this client waited unread for too long, or were too many: read faster, ask again")
@@ -74,7 +74,7 @@ class NativeWire:
         socket.setsockopt(zmq.SNDHWM, SEND_HIGH_WATER)
         socket.setsockopt(zmq.RCVHWM, RECEIVE_HIGH_WATER)
         socket.setsockopt(zmq.MAXMSGSIZE, max_message_bytes)
-        for option, value in keepalive.options(UNACKNOWLEDGED_SECONDS).items():
+        for option, value in keepalive.options(SILENCE_SECONDS).items():
             socket.setsockopt(option, value)
         socket.setsockopt(zmq.IPV6, int("[" in address))
         try:
