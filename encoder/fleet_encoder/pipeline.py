@@ -8,8 +8,8 @@
                                                |
                                                +-> in the cache, or identical to one in flight: outcome
 
-An item that is more than a batch takes several forward passes, or a large one, and would make others wait for all of
-it. So it goes through `forward_long`, one at a time, beside the batches of `forward`.
+An item that takes several forward passes, or a huge one, would make others wait for all of it. So it goes through
+`forward_long`, one at a time, beside the batches of `forward`.
 
 Facades (`wire/`) submit items and wait for each one's `outcome`. All methods run on the event loop.
 """
@@ -54,7 +54,8 @@ class Pipeline:
         preprocess: Of the preprocess stages, with their workers.
         forward: Of the forward stages, with the batches that may run at a time.
         max_wait: Seconds that a batch waits for items that are close.
-        batch_cost: Part of a batch that a preprocessed job fills; over 1: it is no batch's.
+        batch_cost: Part of a batch that a preprocessed job fills.
+        is_long: Whether a preprocessed job takes several forward passes, or a huge one.
         admission: Front door.
         cache: Embeddings kept.
         lifecycle: Draining?
@@ -72,6 +73,7 @@ class Pipeline:
         forward: tuple[Work, int],
         max_wait: float,
         batch_cost: Callable[[Job], float],
+        is_long: Callable[[Job], bool],
         admission: Admission,
         cache: EmbeddingCache,
         lifecycle: Lifecycle,
@@ -84,7 +86,7 @@ class Pipeline:
         self.metrics = metrics
         self.served_per_second = 0.0
         self.broken = asyncio.Event()
-        self._batch_cost = batch_cost
+        self._is_long = is_long
         self._failures = 0
         self._batches = 0
         self._in_flight: dict[bytes, Job] = {}
@@ -219,7 +221,7 @@ class Pipeline:
         await self.decode[job.modality].put(job)
 
     async def _after_preprocess(self, job: Job) -> None:
-        await (self.forward_long if self._batch_cost(job) > 1 else self.forward).put(job)
+        await (self.forward_long if self._is_long(job) else self.forward).put(job)
 
     async def _after_forward(self, job: Job) -> None:
         assert job.embedding is not None

@@ -45,6 +45,9 @@ MAX_VIDEOS_AT_ONCE = 8
 MAX_CPU_PASSES = 4
 """Forward passes at a time on CPUs: several of few threads do more than one of many, but each has its activations."""
 
+HUGE = 4.0
+"""Passes that a single one is as large as, where it is computed by itself."""
+
 MAX_PASS_SECONDS = 900.0
 """A forward pass that takes longer never ends: the longest ones, over one huge image on a CPU, take a minute or two."""
 
@@ -149,6 +152,7 @@ class Service:
             forward=(self.forward, self._passes),
             max_wait=config.batch_max_wait,
             batch_cost=self._batch_cost,
+            is_long=self._is_long,
             admission=self.admission,
             cache=self.cache,
             lifecycle=self.lifecycle,
@@ -160,6 +164,12 @@ class Service:
         assert job.features is not None
         share = self.family.pass_share(job.features, self.runner.device)
         return max(share, job.features.patches / self.config.batch_max_patches)
+
+    def _is_long(self, job: Job) -> bool:
+        """Several passes, or a pass so large that two of them side by side may be too much memory."""
+        assert job.features is not None
+        features, device = job.features, self.runner.device
+        return self.family.pass_count(features, device) > 1 or self.family.pass_share(features, device) > HUGE
 
     def check_pass(self) -> None:
         """Called now and then: a forward pass that never ends makes the encoder broken, which a restart mends."""

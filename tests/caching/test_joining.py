@@ -31,6 +31,7 @@ def pipeline() -> Pipeline:
         forward=(nothing, 1),
         max_wait=0.0,
         batch_cost=lambda job: 0.01,
+        is_long=lambda job: False,
         admission=Admission(10**9, 10**9),
         cache=EmbeddingCache(0),
         lifecycle=lifecycle,

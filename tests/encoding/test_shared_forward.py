@@ -56,7 +56,7 @@ def passes_taken(directory: Path, *items: Features) -> int:
     return 1 + sum(1 for _ in family.encode(tower, list(items)))
 
 
-@pytest.mark.parametrize("limit", [1_200, 3_000, 10**6])
+@pytest.mark.parametrize("limit", [1, 1_200, 3_000, 10**6])
 def test_images_and_clips_whose_shares_fit_are_one_pass(qwen2_5_vl, mixed, limit, monkeypatch) -> None:
     monkeypatch.setattr(qwen_vision, "CPU_PASS_PATCHES", limit)
     family, _ = loaded(qwen2_5_vl)
@@ -67,6 +67,7 @@ def test_images_and_clips_whose_shares_fit_are_one_pass(qwen2_5_vl, mixed, limit
             if sum(family.pass_share(item, CPU) for item in batch) <= 1:
                 assert passes_taken(qwen2_5_vl, *batch) == 1
     assert [family.pass_share(item, CPU) > 1 for item in items] == [item.patches > limit for item in items]
+    assert [family.pass_count(item, CPU) for item in items] == [passes_taken(qwen2_5_vl, item) for item in items]
 
 
 @pytest.mark.parametrize(("limit", "count"), [(4, 1), (1, 2)])
@@ -76,6 +77,7 @@ def test_audio_of_more_than_a_share_of_1_takes_several_passes(qwen2_audio, speec
     item = prepared(qwen2_audio, sound(words[: 40 * 16_000]))
     family, _ = loaded(qwen2_audio)
     assert passes_taken(qwen2_audio, item) == count
+    assert family.pass_count(item, CPU) == count
     assert (family.pass_share(item, CPU) > 1) == (count > 1)
 
 

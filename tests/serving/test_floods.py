@@ -48,6 +48,7 @@ async def pipeline() -> AsyncIterator[Pipeline]:
             forward=(never, 1),
             max_wait=0.0,
             batch_cost=lambda job: 0.01,
+            is_long=lambda job: False,
             admission=admission,
             cache=EmbeddingCache(0),
             lifecycle=lifecycle,

@@ -204,6 +204,10 @@ class Family(Protocol):
         """
         ...
 
+    def pass_count(self, item: Features, device: torch.device) -> int:
+        """Forward passes that the item takes on `device` where it is a batch of its own."""
+        ...
+
     def encode(self, tower: torch.nn.Module, batch: list[Features]) -> Passes:
         """Items of several requests, in forward passes of bounded size; a generator that yields between any two.
 

@@ -137,6 +137,10 @@ class Qwen2Audio:
         """By its windows: the convolutions pad each one to the longest of the pass."""
         return len(item.extra["widths"]) / _pass_windows(device)
 
+    def pass_count(self, item: Features, device: torch.device) -> int:
+        """By its windows."""
+        return len(passes([(len(item.extra["widths"]), 1)], _pass_windows(device)))
+
     def encode(self, tower: nn.Module, batch: list[Features]) -> Passes:
         """The windows of all clips, in passes where they are too many for one."""
         assert isinstance(tower, AudioTower)

@@ -153,6 +153,10 @@ class QwenVision:
         """By its patches."""
         return item.patches / _limit(device)
 
+    def pass_count(self, item: Features, device: torch.device) -> int:
+        """One for every image, however large."""
+        return len(passes([_grid_steps(item)], _limit(device)))
+
     def encode(self, tower: nn.Module, batch: list[Features]) -> Passes:
         """Images and videos of several requests, in passes where they are too many for one."""
         assert isinstance(tower, VisionTower)
