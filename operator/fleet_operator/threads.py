@@ -102,9 +102,7 @@ def budget(cpus: int, gpus: int, threads: Threads) -> ThreadBudget:
         max(1, min(cpus // ffmpeg, MAX_DECODERS)),
         f"{_share(cpus, ffmpeg, 'FFmpeg')}, at most {MAX_DECODERS}; a cap",
     )
-    reasons["forward_threads"] = (
-        "the GPU computes, the CPU launches" if gpus else "forward pass on the CPU: all CPUs; a cap"
-    )
+    reasons["forward_threads"] = "the GPU computes, the CPU launches" if gpus else "forward pass on the CPU: all CPUs"
     return ThreadBudget(
         cpus=cpus,
         preprocess_workers=workers,

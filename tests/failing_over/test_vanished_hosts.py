@@ -1,5 +1,6 @@
 """The kernel watches both ends of a connection; `/proc/net/tcp` shows its timers."""
 
+import time
 from pathlib import Path
 
 from conftest import EncoderProcess
@@ -25,6 +26,11 @@ def test_both_ends_of_an_idle_connection_are_watched(vision_encoder: EncoderProc
     before = timers(port)
     with Client(vision_encoder.endpoint) as client:
         client.encode([image(photos / "rocket.jpg")])
-        mine = {own: kind for own, kind in timers(port).items() if own not in before}
-        assert len(mine) == 2
-        assert set(mine.values()) == {KEEPALIVE}
+        deadline = time.monotonic() + 30
+        while True:
+            mine = {own: kind for own, kind in timers(port).items() if own not in before}
+            assert len(mine) == 2
+            if set(mine.values()) == {KEEPALIVE}:
+                break
+            assert time.monotonic() < deadline, f"what was sent is acknowledged by now, and nothing watches: {mine}"
+            time.sleep(0.05)
