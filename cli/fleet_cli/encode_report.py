@@ -90,11 +90,12 @@ def as_table(rows: list[Row], seconds: float, saved: str | None) -> None:
         console.width = WIDTH_OF_FILES
     table = _table(rows, details=True)
     needed = console.measure(table, options=console.options.update(width=WIDTH_OF_FILES)).maximum
-    if needed > console.width:
+    narrow = needed > console.width
+    if narrow:
         table = _table(rows, details=False)
     with console.capture() as capture:
         console.print(table)
-        if needed > console.width:
+        if narrow:
             for each in rows:
                 console.print(_details(each), soft_wrap=True)
     lines = capture.get().splitlines()

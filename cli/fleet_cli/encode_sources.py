@@ -60,15 +60,15 @@ def understand(text: str, modality: Modality | None, fps: float | None, frames: 
     Raises:
         ValueError: What it is cannot be told from its name, or nobody fetches such an URL; says what to do.
     """
-    name = shown(text)
-    if not is_url(text) and name != text:
+    name, fetched = shown(text), is_url(text)
+    if not fetched and name != text:
         raise ValueError(
             f"not an URL that is fetched: give a file, or an URL of {', '.join(FETCHED)}, as https://host/path"
         )
     kind = modality or guess(text)
     if kind is None:
         raise ValueError("is it an image, a video or audio? The name does not tell: say so with --modality")
-    source = text if is_url(text) else Path(text)
+    source = text if fetched else Path(text)
     match kind:
         case "image":
             return Source(name, kind, image(source))

@@ -78,7 +78,7 @@ class Report(ABC):
 
     def close(self) -> bool:
         """Write what waits; False where nobody reads it. The last call."""
-        closed = [writer.close(CLOSE_SECONDS) for writer in {self._out, self._err}]
+        closed = [writer.close(CLOSE_SECONDS) for writer in dict.fromkeys((self._out, self._err))]
         return all(closed)
 
 

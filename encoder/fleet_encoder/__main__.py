@@ -1,5 +1,7 @@
 """`encoderfleet-encoder` and `python -m fleet_encoder`: the command, or one line that says which package is missing."""
 
+from fleet_encoder.extras import encoder_extra
+
 
 def main() -> None:
     """Run one encoder; see `command`.
@@ -7,12 +9,8 @@ def main() -> None:
     Raises:
         SystemExit: Always, in the end.
     """
-    try:
+    with encoder_extra():
         from fleet_encoder import command
-    except ModuleNotFoundError as error:
-        if error.name is None or error.name.startswith("fleet_"):
-            raise
-        raise SystemExit(f"Error: the encoder needs {error.name}: pip install 'encoderfleet[encoder]'") from None
     command.main()
 
 

@@ -17,6 +17,7 @@ from fleet_client.protocol import MODALITIES
 from fleet_encoder import descriptors
 from fleet_encoder.config import Config, fit_to_cpus
 from fleet_encoder.errors import ItemError
+from fleet_encoder.extras import encoder_extra
 from fleet_encoder.limits import MediaLimits
 from fleet_encoder.logs import configure, flush
 from fleet_encoder.options import encoder_options
@@ -117,15 +118,11 @@ async def serve(config: Config, context: click.Context) -> None:
     # Not at the top of the module: `--help` and a wrong flag answer before torch is loaded.
     from dataclasses import replace
 
-    try:
+    with encoder_extra():
         from fleet_encoder.families import family_for
         from fleet_encoder.runner.placement import choose_device, choose_dtype
         from fleet_encoder.runner.runner import Runner
         from fleet_encoder.service import Service
-    except ModuleNotFoundError as error:
-        if error.name is None or error.name.startswith("fleet_"):
-            raise
-        raise click.ClickException(f"the encoder needs {error.name}: pip install 'encoderfleet[encoder]'") from error
 
     family = family_for(config.model)(config.model)
     by_flag = context.get_parameter_source("video_decode_threads") is ParameterSource.COMMANDLINE

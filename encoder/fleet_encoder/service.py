@@ -88,11 +88,10 @@ class Service:
 
         self._preprocessing = workers("preprocess", config.preprocess_workers, config.intra_op_threads)
         self._decoding = workers("decode", max(use.decoders, self.slots.capacity), 1)
-        self._passes = 1 if on_gpu else min(MAX_CPU_PASSES, config.cpus)
         self._forwarding = (
             workers("forward", 1, 1, CpuSlots(1))
             if on_gpu
-            else workers("forward", self._passes, config.forward_threads)
+            else workers("forward", min(MAX_CPU_PASSES, config.cpus), config.forward_threads)
         )
         self.admission = Admission(config.max_pending_patches, config.max_pending_bytes)
         self.cache = EmbeddingCache(config.cache_bytes)
@@ -149,7 +148,7 @@ class Service:
                 ),
             },
             preprocess=dict.fromkeys(("image", "video", "audio"), (preprocess, config.preprocess_workers)),
-            forward=(self.forward, self._passes),
+            forward=(self.forward, self._forwarding.workers),
             max_wait=config.batch_max_wait,
             batch_cost=self._batch_cost,
             is_long=self._is_long,

@@ -1,9 +1,9 @@
 """Who may use a CPU next: one limiter for everything that computes.
 
 A slot is one CPU. A decoder holds as many slots as it has FFmpeg threads, a preprocessing worker as many as its
-intra-op threads, a forward pass on the CPU as many as torch runs: what nobody else waits for, at least one. What is
-held at one moment never exceeds the capacity, for every CPU count. There is no static split: images alone may use every
-CPU.
+intra-op threads, a forward pass on the CPU as many as torch runs: what nobody else waits for, and at least its even
+share. What is held at one moment never exceeds the capacity, for every CPU count. There is no static split: images
+alone may use every CPU.
 
 Fairness is between *flows* (image, video, audio, forward), by CPU time used: start-time fair queueing. Long work
 asks again between its steps, so a video beside images takes its share, not the machine. What a step will take is

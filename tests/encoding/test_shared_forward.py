@@ -56,6 +56,15 @@ def passes_taken(directory: Path, *items: Features) -> int:
     return 1 + sum(1 for _ in family.encode(tower, list(items)))
 
 
+@pytest.mark.parametrize("limit", [1, 500, 10**6])
+def test_an_image_is_one_pass_and_a_clip_as_many_as_it_is_told(qwen2_5_vl, mixed, limit, monkeypatch) -> None:
+    monkeypatch.setattr(qwen_vision, "CPU_PASS_PATCHES", limit)
+    family, _ = loaded(qwen2_5_vl)
+    told = [family.pass_count(item, CPU) for item in mixed[0]]
+    assert told == [passes_taken(qwen2_5_vl, item) for item in mixed[0]]
+    assert told == [1, {1: 2, 500: 2, 10**6: 1}[limit], 1, 1, 1]
+
+
 @pytest.mark.parametrize("limit", [1, 1_200, 3_000, 10**6])
 def test_images_and_clips_whose_shares_fit_are_one_pass(qwen2_5_vl, mixed, limit, monkeypatch) -> None:
     monkeypatch.setattr(qwen_vision, "CPU_PASS_PATCHES", limit)

@@ -161,8 +161,7 @@ class QwenVision:
         """Images and videos of several requests, in passes where they are too many for one."""
         assert isinstance(tower, VisionTower)
         parts: list[list[torch.Tensor]] = [[] for _ in batch]
-        limit = _limit(tower.device)
-        for number, plan in enumerate(passes([_grid_steps(item) for item in batch], limit)):
+        for number, plan in enumerate(passes([_grid_steps(item) for item in batch], _limit(tower.device))):
             if number:
                 yield
             pieces = sorted(plan, key=lambda piece: batch[piece.item].modality)  # images first

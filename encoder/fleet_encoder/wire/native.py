@@ -196,7 +196,7 @@ class NativeWire:
         )
         payload = rows.flatten().view(torch.uint8).numpy().data
         lost = partial(self._refusal, job.request, job.index, UNREAD)
-        if self._outbox.send(peer, [protocol.pack(header), payload], lambda: [protocol.pack(lost())]):
+        if self._outbox.send(peer, [protocol.pack(header), payload], lost):
             self._metrics.sent_bytes.inc(len(payload))
 
     def _cancel(self, peer: bytes, request: str) -> None:
@@ -224,13 +224,14 @@ class NativeWire:
     def _refuse(
         self, peer: bytes, request: str, index: int, error: ItemError, stages: dict[str, float] | None = None
     ) -> None:
-        frames = [protocol.pack(self._refusal(request, index, error, stages))]
+        frames = self._refusal(request, index, error, stages)
         self._outbox.send(peer, frames, lambda: frames)
 
     def _refusal(
         self, request: str, index: int, error: ItemError, stages: dict[str, float] | None = None
-    ) -> protocol.Result:
-        return protocol.Result(
+    ) -> list[bytes]:
+        """The frames of an answer that is no embedding."""
+        header = protocol.Result(
             id=request,
             index=index,
             status=error.status,
@@ -239,6 +240,7 @@ class NativeWire:
             stage_ms=_milliseconds(stages or {}),
             pending_patches=self._pipeline.admission.patches,
         )
+        return [protocol.pack(header)]
 
     def _client_gone(self, peer: bytes, connected: bool) -> None:
         """Its work is dropped before its forward pass; one that is still there is told so for each item."""
