@@ -67,6 +67,10 @@ bench-pipeline: setup ## Measure the encoder against today's way on this machine
 bench-tower: setup ## Measure a full-size tower's forward passes against transformers (wants a GPU)
 	@$(BIN)/python -m bench.tower $(BENCH_ARGS)
 
+.PHONY: crds
+crds: setup ## Make crds/encoderpools.yaml from the typed API
+	@mkdir -p crds && $(BIN)/encoderfleet crd > crds/encoderpools.yaml
+
 .PHONY: requirements
 requirements: $(UV) ## Pin the newest packages that pyproject.toml allows
 	@$(UV) pip compile --quiet --upgrade --no-emit-index-url --no-annotate --universal --python-version 3.11 \

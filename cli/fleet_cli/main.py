@@ -13,6 +13,7 @@ COMMANDS = {
     "encode": ("fleet_cli.encode", None),
     "plan": ("fleet_cli.plan", "operator"),
     "model": ("fleet_cli.model", "encoder"),
+    "crd": ("fleet_cli.crd", "operator"),
 }
 """Command -> module, and the extra that brings what the module imports."""
 

@@ -9,7 +9,7 @@ from typing import Any
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
-from fleet_operator.api.parts import WHOLE_SECTION
+from fleet_operator.api.model import WHOLE_SECTION
 from fleet_operator.api.schema import Location, choices, field_at, named_fields, section_at, walk
 
 _FORMS = {

@@ -4,7 +4,8 @@ from typing import Annotated, Literal
 
 from pydantic import Field, field_validator
 
-from fleet_operator.api.fields import ObjectName, Part
+from fleet_operator.api.fields import MAX_REPLICAS, Image, ObjectName, Part
+from fleet_operator.api.model import ModelSource
 from fleet_operator.api.parts import (
     Admission,
     Batching,
@@ -12,12 +13,16 @@ from fleet_operator.api.parts import (
     Lifecycle,
     Media,
     Modality,
-    ModelSource,
     Resources,
     Threads,
 )
+from fleet_operator.api.pods import Monitoring, NetworkPolicy, PodTemplate, Rollout, Scheduling
+from fleet_operator.api.rules import A_SET
+from fleet_operator.api.scaling import Autoscaling
 
-API_VERSION = "encoderfleet.io/v1alpha1"
+GROUP = "encoderfleet.io"
+VERSION = "v1alpha1"
+API_VERSION = f"{GROUP}/{VERSION}"
 KIND = "EncoderPool"
 
 
@@ -39,9 +44,13 @@ class PoolSpec(Part):
 
     model: ModelSource
     """The model whose encoder is served: its directory, or its name."""
-    modalities: Annotated[tuple[Modality, ...], Field(strict=False, max_length=3)] = ()
+    runtime: Literal["Native", "SGLang"] = "Native"
+    """What runs in a pod: `Native`, the encoder of encoderfleet, or `SGLang`, SGLang's own; only in a cluster."""
+    image: Image | None = None
+    """Container image. Unset: the one that the operator was installed with for this runtime."""
+    modalities: Annotated[tuple[Modality, ...], Field(strict=False, max_length=3, json_schema_extra=A_SET)] = ()
     """What is served. Empty: all that the model has."""
-    replicas: int = Field(default=1, ge=0, le=100_000)
+    replicas: int = Field(default=1, ge=0, le=MAX_REPLICAS)
     """Encoders of the pool. 0 keeps the pool and stops its encoders."""
     resources: Resources = Field(default_factory=Resources)
     """What one replica may use."""
@@ -57,6 +66,20 @@ class PoolSpec(Part):
     """Embeddings that are kept, so that the same media are encoded once."""
     lifecycle: Lifecycle = Field(default_factory=Lifecycle)
     """How a replica ends."""
+    rollout: Rollout = Field(default_factory=Rollout)
+    """How new pods take the place of old ones."""
+    autoscaling: Autoscaling = Field(default_factory=Autoscaling)
+    """Who sets `spec.replicas`."""
+    scheduling: Scheduling = Field(default_factory=Scheduling)
+    """On which nodes the replicas run."""
+    network_policy: NetworkPolicy = Field(default_factory=NetworkPolicy)
+    """Who may connect to the encoders."""
+    monitoring: Monitoring = Field(default_factory=Monitoring)
+    """How Prometheus finds the encoders."""
+    pod_template: PodTemplate = Field(default_factory=PodTemplate)
+    """What is added to the pods and to their container `main`."""
+    paused: bool = False
+    """Whether the operator leaves the pool as it is: nothing of it is written, but for its status."""
 
     @field_validator("modalities")
     @classmethod

@@ -1,7 +1,7 @@
 """Finding one's way in the classes of an EncoderPool, by the names that a pool file uses."""
 
 from collections.abc import Iterator
-from typing import Any, get_args
+from typing import Any, get_args, get_origin
 
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
@@ -18,9 +18,9 @@ def named_fields(part: Part) -> dict[str, FieldInfo]:
 
 
 def section(field: FieldInfo) -> Part | None:
-    """Class of a field that is a section, None for any other."""
-    kind = field.annotation
-    return kind if isinstance(kind, type) and issubclass(kind, BaseModel) else None
+    """Class of a field that is a section, or whose entries are; None for any other."""
+    kinds = [field.annotation, *get_args(field.annotation)]
+    return next((kind for kind in kinds if isinstance(kind, type) and issubclass(kind, BaseModel)), None)
 
 
 def field_at(root: Part, location: Location) -> FieldInfo | None:
@@ -59,4 +59,5 @@ def walk(root: Part, prefix: str = "") -> Iterator[tuple[str, FieldInfo]]:
         yield path, field
         part = section(field)
         if part is not None:
-            yield from walk(part, f"{path}.")
+            entries = "[]" if get_origin(field.annotation) is tuple else ""
+            yield from walk(part, f"{path}{entries}.")

@@ -1,0 +1,95 @@
+"""What a pool says of its pods; none of it has an effect on one machine."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field, ValidationInfo, field_validator
+
+from fleet_operator.api.fields import (
+    Affinity,
+    DnsName,
+    EnvVar,
+    IntOrShare,
+    Key,
+    Labels,
+    LocalObjectReference,
+    NetworkPolicyPeer,
+    Part,
+    Toleration,
+    Volume,
+    VolumeMount,
+)
+from fleet_operator.api.rules import BY_NAME
+
+SHAPE_LABELS = ("node.kubernetes.io/instance-type", "nvidia.com/gpu.product", "nvidia.com/gpu.count")
+
+
+class Scheduling(Part):
+    """On which nodes the replicas run."""
+
+    node_selector: Labels = Field(default_factory=dict)
+    """Labels that a node must have."""
+    tolerations: Annotated[tuple[Toleration, ...], Field(strict=False, max_length=32)] = ()
+    """Taints of nodes that are accepted."""
+    affinity: Affinity | None = None
+    """Affinity to nodes and pods. The node shape of a Deployment is required in addition."""
+    runtime_class_name: DnsName | None = None
+    """RuntimeClass of the pods, such as `nvidia`."""
+    priority_class_name: DnsName | None = None
+    """PriorityClass of the pods."""
+    shape_labels: Annotated[tuple[Key, ...], Field(strict=False, max_length=8)] = SHAPE_LABELS
+    """Labels whose values tell one shape of node from another. Each shape has its own threads and Deployment."""
+
+
+class Rollout(Part):
+    """How new pods take the place of old ones."""
+
+    max_surge: IntOrShare = 0
+    """Pods beyond the replicas, while rolling out. 0: a new pod needs no further GPU."""
+    max_unavailable: IntOrShare = Field(default=1, validate_default=True)
+    """Replicas of one shape that may be away, while rolling out and while nodes are drained."""
+
+    @field_validator("max_unavailable")
+    @classmethod
+    def _some_way(cls, value: int | str, info: ValidationInfo) -> int | str:
+        if value in (0, "0%") and info.data.get("max_surge") in (0, "0%"):
+            raise ValueError("and maxSurge must not both be 0: no pod could ever be replaced")
+        return value
+
+
+class NetworkPolicy(Part):
+    """Who may connect to the encoders."""
+
+    mode: Literal["Off", "Restrict"] = "Off"
+    """`Restrict`: only `consumers` reach the encoders' wire; metrics and health stay open to the cluster."""
+    consumers: Annotated[tuple[NetworkPolicyPeer, ...], Field(strict=False, max_length=32)] = ()
+    """Peers, as a NetworkPolicy has them. Empty: every pod of the pool's namespace."""
+
+
+class Monitoring(Part):
+    """How Prometheus finds the encoders."""
+
+    pod_monitor: Literal["Auto", "Off"] = "Auto"
+    """`Auto`: a PodMonitor where the cluster has that kind."""
+    labels: Labels = Field(default_factory=dict)
+    """Labels of the PodMonitor, where your Prometheus selects by them."""
+
+
+class PodTemplate(Part):
+    """What is added to the pods and to their container `main`."""
+
+    labels: Labels = Field(default_factory=dict)
+    """Labels of the pods; those of encoderfleet stay as they are."""
+    annotations: Annotated[dict[Key, Annotated[str, Field(max_length=4096)]], Field(max_length=64)] = Field(
+        default_factory=dict
+    )
+    """Annotations of the pods."""
+    env: Annotated[tuple[EnvVar, ...], Field(strict=False, max_length=128, json_schema_extra=BY_NAME)] = ()
+    """Variables of the container. One that the plan sets too is yours: its row of the thread plan says so."""
+    volumes: Annotated[tuple[Volume, ...], Field(strict=False, max_length=32, json_schema_extra=BY_NAME)] = ()
+    """Volumes of the pods."""
+    volume_mounts: Annotated[tuple[VolumeMount, ...], Field(strict=False, max_length=32)] = ()
+    """Where the container has them."""
+    image_pull_secrets: Annotated[
+        tuple[LocalObjectReference, ...], Field(strict=False, max_length=8, json_schema_extra=BY_NAME)
+    ] = ()
+    """Secrets for the image's registry."""

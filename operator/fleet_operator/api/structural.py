@@ -1,0 +1,95 @@
+"""JSON Schema, as pydantic writes it -> structural schema, as a CustomResourceDefinition wants it. Pure.
+
+A structural schema has no references and no unions, says the type at every level, and lets unknown fields be pruned.
+See "Specifying a structural schema" in Kubernetes' documentation.
+"""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from fleet_operator.api.fields import KUBERNETES_KIND
+from fleet_operator.quantity import PATTERN, format_quantity
+
+Schema = dict[str, Any]
+KindSchema = Callable[[str], Schema]
+
+_DROPPED = ("title", "additionalProperties", "patternProperties", "propertyNames", "$defs", KUBERNETES_KIND)
+_BOUNDS_OF_OTHERS = {"string": ("maxLength", 4096), "array": ("maxItems", 256), "object": ("maxProperties", 256)}
+
+
+def structural(schema: Mapping[str, Any], kind: KindSchema) -> Schema:
+    """The schema of a class, without references.
+
+    Args:
+        schema: `model_json_schema()` of it.
+        kind: Gives the JSON Schema of a kind of Kubernetes' own API by its name.
+    """
+    return _convert(schema, schema.get("$defs", {}), kind)
+
+
+def _convert(schema: Mapping[str, Any], definitions: Mapping[str, Any], kind: KindSchema) -> Schema:
+    node = _resolve(schema, definitions)
+    if KUBERNETES_KIND in node:
+        theirs = _bounded(structural(kind(node[KUBERNETES_KIND]), kind))
+        return {**theirs, **{key: node[key] for key in ("description", "default") if node.get(key) is not None}}
+    result = {key: value for key, value in node.items() if key not in _DROPPED}
+    if result.get("default", result) is None:
+        del result["default"]
+    if result.get("pattern") == PATTERN and isinstance(result.get("default"), int):
+        result["default"] = format_quantity(result["default"], binary=True)
+    if "const" in result:
+        result["enum"] = [result.pop("const")]
+    if result.get("type") == "object":
+        _object(result, node, definitions, kind)
+    if "items" in result:
+        result["items"] = _convert(result["items"], definitions, kind)
+    if result.get("x-kubernetes-int-or-string"):
+        result["anyOf"] = [{"type": "integer"}, {"type": "string"}]
+    return result
+
+
+def _object(result: Schema, node: Mapping[str, Any], definitions: Mapping[str, Any], kind: KindSchema) -> None:
+    """Fields of a section, or values of a map."""
+    if "properties" not in node:
+        values = [node["additionalProperties"]] if isinstance(node.get("additionalProperties"), dict) else []
+        values += list(node.get("patternProperties", {}).values())
+        result["additionalProperties"] = _convert(values[0] if values else {"type": "string"}, definitions, kind)
+        return
+    result["properties"] = {name: _convert(each, definitions, kind) for name, each in node["properties"].items()}
+    for name, each in result["properties"].items():
+        # So that the defaults inside a section that was left out are filled in too.
+        fillable = any("default" in inner for inner in each.get("properties", {}).values()) and not each.get("required")
+        if fillable and name not in node.get("required", ()):
+            each.setdefault("default", {})
+
+
+def _resolve(schema: Mapping[str, Any], definitions: Mapping[str, Any]) -> Schema:
+    """The schema itself in place of a reference to it, and of a union of it with null."""
+    node = dict(schema)
+    while True:
+        if "$ref" in node:
+            target = definitions[node.pop("$ref").rpartition("/")[2]]
+        elif "allOf" in node and len(node["allOf"]) == 1:
+            (target,) = node.pop("allOf")
+        elif "anyOf" in node and not node.get("x-kubernetes-int-or-string"):
+            some = [each for each in node.pop("anyOf") if each.get("type") != "null"]
+            if len(some) > 1:
+                raise ValueError(f"a structural schema has no unions: {some}")
+            (target,) = some
+        else:
+            return node
+        node = {**target, **node}
+
+
+def _bounded(schema: Schema) -> Schema:
+    """With a bound on every text, list and map of a schema that has none of its own."""
+    key, most = _BOUNDS_OF_OTHERS.get(schema.get("type", ""), ("", 0))
+    bounded = {**schema}
+    if key and "enum" not in schema and not (schema["type"] == "object" and "properties" in schema):
+        bounded.setdefault(key, most)
+    for inner in ("items", "additionalProperties"):
+        if isinstance(schema.get(inner), dict):
+            bounded[inner] = _bounded(schema[inner])
+    if "properties" in schema:
+        bounded["properties"] = {name: _bounded(each) for name, each in schema["properties"].items()}
+    return bounded
