@@ -6,6 +6,7 @@ The names and their meaning are a contract with `fleet_encoder`; `docs/pool-file
 from dataclasses import dataclass
 
 from fleet_operator.api import EncoderPool
+from fleet_operator.api.model import ModelSource
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,6 +18,19 @@ class EnvVar:
     reason: str
 
 
+MODEL_VOLUME = "/var/lib/encoderfleet/model"
+"""Where a pod has the volume of `spec.model.pvc`."""
+
+
+def model_source(model: ModelSource) -> tuple[str, str]:
+    """Which field of `spec.model` names the model, and what an encoder is told for it."""
+    if model.path is not None:
+        return "path", model.path
+    if model.pvc is not None:
+        return "pvc", "/".join(filter(None, (MODEL_VOLUME, model.pvc.path)))
+    return "name", model.name or ""
+
+
 def settings(pool: EncoderPool, *, gpus: int) -> tuple[EnvVar, ...]:
     """Variables that do not depend on CPUs. Bytes are plain integers; an empty value means unset. Pure.
 
@@ -26,7 +40,7 @@ def settings(pool: EncoderPool, *, gpus: int) -> tuple[EnvVar, ...]:
     """
     spec = pool.spec
     model, media = spec.model, spec.media
-    source = ("path", model.path) if model.path is not None else ("name", model.name or "")
+    source = model_source(model)
     device = ("cuda", "the replica has a GPU") if gpus else ("cpu", "the replica has no GPU")
     return (
         EnvVar("ENCODERFLEET_POOL", pool.metadata.name, "metadata.name"),

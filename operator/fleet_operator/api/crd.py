@@ -84,8 +84,7 @@ def _schema(kind: KindSchema) -> Schema:
             "kind": {"type": "string", "description": EncoderPool.model_fields["kind"].description},
             "metadata": {"type": "object"},
             "spec": structural(PoolSpec.model_json_schema(), kind),
-            # As it would be sent: nothing in it is filled in by the API server.
-            "status": structural(PoolStatus.model_json_schema(mode="serialization"), kind),
+            "status": _as_written(structural(PoolStatus.model_json_schema(), kind)),
         },
         "x-kubernetes-validations": [
             {
@@ -95,6 +94,16 @@ def _schema(kind: KindSchema) -> Schema:
             }
         ],
     }
+
+
+def _as_written(schema: Schema) -> Schema:
+    """A schema whose fields are never filled in: what the operator did not write is not there."""
+    kept = {key: each for key, each in schema.items() if key != "default"}
+    if "properties" in schema:
+        kept["properties"] = {name: _as_written(each) for name, each in schema["properties"].items()}
+    if "items" in schema:
+        kept["items"] = _as_written(schema["items"])
+    return kept
 
 
 def _hash(schema: Schema) -> str:

@@ -68,6 +68,12 @@ def _int_or_share(value: Any) -> int | str:
 _SHARE = r"^(100|[1-9]?[0-9])%$"
 
 
+_CEL_BOUND = {
+    "> 0": "quantity(string(self)).isGreaterThan(quantity('0'))",
+    ">= 0": "!quantity(string(self)).isLessThan(quantity('0'))",
+}
+
+
 def _quantity_type(read: Any, least: str, *, binary: bool) -> list[Any]:
     """A quantity: how it is read, its bound (`>= 0` or `> 0`) here and in CEL, and how it is written."""
 
@@ -82,7 +88,7 @@ def _quantity_type(read: Any, least: str, *, binary: bool) -> list[Any]:
         "maxLength": 64,
         "pattern": PATTERN,
         "x-kubernetes-int-or-string": True,
-        "x-kubernetes-validations": [{"rule": f"quantity(string(self)).sign() {least}", "message": message}],
+        "x-kubernetes-validations": [{"rule": _CEL_BOUND[least], "message": message}],
     }
     return [
         BeforeValidator(read),

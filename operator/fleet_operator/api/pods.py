@@ -89,7 +89,5 @@ class PodTemplate(Part):
     """Volumes of the pods."""
     volume_mounts: Annotated[tuple[VolumeMount, ...], Field(strict=False, max_length=32)] = ()
     """Where the container has them."""
-    image_pull_secrets: Annotated[
-        tuple[LocalObjectReference, ...], Field(strict=False, max_length=8, json_schema_extra=BY_NAME)
-    ] = ()
+    image_pull_secrets: Annotated[tuple[LocalObjectReference, ...], Field(strict=False, max_length=8)] = ()
     """Secrets for the image's registry."""

@@ -18,7 +18,7 @@ class Condition(Part):
     """Which aspect."""
     status: Literal["True", "False", "Unknown"]
     """Whether it is so."""
-    observed_generation: Annotated[int, Field(ge=0, le=2**63 - 1)]
+    observed_generation: Annotated[int, Field(ge=0, le=2**53)]
     """Generation of the pool that was looked at."""
     last_transition_time: Annotated[str, Field(max_length=32, json_schema_extra={"format": "date-time"})]
     """When `status` last changed."""
@@ -101,7 +101,7 @@ class Load(Part):
 class PoolStatus(Part):
     """What is."""
 
-    observed_generation: Annotated[int, Field(ge=0, le=2**63 - 1)] = 0
+    observed_generation: Annotated[int, Field(ge=0, le=2**53)] = 0
     """Generation of the pool that this status is about."""
     replicas: Annotated[int, Field(ge=0, le=MAX_REPLICAS)] = 0
     """Pods that there are."""

@@ -37,6 +37,8 @@ def _convert(schema: Mapping[str, Any], definitions: Mapping[str, Any], kind: Ki
         del result["default"]
     if result.get("pattern") == PATTERN and isinstance(result.get("default"), int):
         result["default"] = format_quantity(result["default"], binary=True)
+    if result.get("type") == "integer" and result.get("maximum", 0) >= 2**31:
+        result["format"] = "int64"
     if "const" in result:
         result["enum"] = [result.pop("const")]
     if result.get("type") == "object":
@@ -57,10 +59,17 @@ def _object(result: Schema, node: Mapping[str, Any], definitions: Mapping[str, A
         return
     result["properties"] = {name: _convert(each, definitions, kind) for name, each in node["properties"].items()}
     for name, each in result["properties"].items():
-        # So that the defaults inside a section that was left out are filled in too.
-        fillable = any("default" in inner for inner in each.get("properties", {}).values()) and not each.get("required")
-        if fillable and name not in node.get("required", ()):
-            each.setdefault("default", {})
+        # So that the defaults inside a section that was left out are filled in too. All of them, as the rules of the
+        # section are held against what stands here.
+        if name not in node.get("required", ()) and (inside := _defaults(each)):
+            each["default"] = inside
+
+
+def _defaults(section: Schema) -> dict[str, Any] | None:
+    """A section with nothing but its defaults; None where there are none, or where something is required."""
+    if "properties" not in section or section.get("required"):
+        return None
+    return {name: each["default"] for name, each in section["properties"].items() if "default" in each}
 
 
 def _resolve(schema: Mapping[str, Any], definitions: Mapping[str, Any]) -> Schema:

@@ -1,0 +1,161 @@
+"""A pool on the nodes of a cluster -> what runs on which of them, and why. Pure.
+
+The same thread budget and settings as on one machine (`plan.py`), with a node's share in place of a machine's.
+
+A shape that has pods keeps the share that it was planned with, whatever joins, leaves or starts on its nodes: another
+share would be other threads, hence a restart of every pod there. What would be planned now is said in the row. A change
+of the fields that a share is made of plans anew, as that restarts the pods anyway; so does the annotation REPLAN.
+"""
+
+import hashlib
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from decimal import Decimal
+
+from fleet_operator.api import EncoderPool
+from fleet_operator.api.pool import GROUP
+from fleet_operator.environment import EnvVar, settings
+from fleet_operator.nodes.shapes import Shape
+from fleet_operator.nodes.share import Share, blind_share, share
+from fleet_operator.threads import ThreadBudget, budget
+
+REPLAN = f"{GROUP}/replan"
+"""Annotation of a pool: with another value, shares are computed anew."""
+UNPINNED = "unpinned"
+"""Name of the row whose pods may run on any node: nodes cannot be read, or there is none yet."""
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """What the pods of a shape were planned with.
+
+    Attributes:
+        shape: Name of the shape.
+        labels: Value of each shape label.
+        cpus: Of a replica.
+        gpus: Of a replica.
+        inputs: `inputs_hash` at that time.
+    """
+
+    shape: str
+    labels: tuple[tuple[str, str | None], ...]
+    cpus: int
+    gpus: int
+    inputs: str
+
+
+@dataclass(frozen=True, slots=True)
+class ShapePlan:
+    """A replica on nodes of one shape.
+
+    Attributes:
+        shape: The nodes; None for `UNPINNED`.
+        name: Of the shape, or `UNPINNED`.
+        labels: Value of each shape label; none for `UNPINNED`.
+        share: CPUs and GPUs of a replica. With 0 CPUs nothing can run here.
+        others: CPUs of a node that other pods held when it was looked at.
+        budget: Threads; None where nothing can run.
+        env: Environment of a replica, but for what only the pod knows.
+        note: What would be planned now, where that is something else; else empty.
+    """
+
+    shape: Shape | None
+    name: str
+    labels: tuple[tuple[str, str | None], ...]
+    share: Share
+    others: Decimal
+    budget: ThreadBudget | None
+    env: tuple[EnvVar, ...]
+    note: str = ""
+
+    @property
+    def places(self) -> int | None:
+        """Replicas that the nodes take; None where nobody knows."""
+        return None if self.shape is None else self.shape.usable * self.share.fit
+
+    def kept(self, inputs: str) -> Kept:
+        """To be remembered with the pods."""
+        return Kept(self.name, self.labels, self.share.cpus, self.share.gpus, inputs)
+
+
+@dataclass(frozen=True, slots=True)
+class PoolPlan:
+    """What a pool is on a cluster.
+
+    Attributes:
+        rows: One a shape, sorted by name.
+        inputs: Hash of what shares are made of.
+        warnings: What may not be as intended, one line each.
+    """
+
+    rows: tuple[ShapePlan, ...]
+    inputs: str
+    warnings: tuple[str, ...]
+
+    @property
+    def runnable(self) -> tuple[ShapePlan, ...]:
+        """The rows where a replica can run."""
+        return tuple(row for row in self.rows if row.share.cpus)
+
+
+def inputs_hash(pool: EncoderPool) -> str:
+    """Hash of the fields that a share is made of."""
+    spec = pool.spec
+    text = spec.resources.model_dump_json() + spec.threads.model_dump_json() + spec.scheduling.model_dump_json()
+    return hashlib.sha256((text + pool.metadata.annotations.get(REPLAN, "")).encode()).hexdigest()[:12]
+
+
+def plan_pool(
+    pool: EncoderPool,
+    shapes: Iterable[Shape] | None,
+    others: Mapping[str, Decimal],
+    kept: Iterable[Kept],
+) -> PoolPlan:
+    """What `pool` is.
+
+    Args:
+        pool: The pool.
+        shapes: Nodes that it may use; None where nodes cannot be read.
+        others: By shape: CPUs of a node that other pods hold, where that was looked at.
+        kept: What the pods that there are were planned with.
+    """
+    inputs = inputs_hash(pool)
+    before = {each.shape: each for each in kept}
+    rows = [
+        _row(pool, shape, others.get(shape.name, Decimal(0)), before.pop(shape.name, None), inputs)
+        for shape in shapes or ()
+    ]
+    rows += [_gone(pool, each) for each in before.values() if each.shape != UNPINNED or each.inputs == inputs]
+    if not any(row.share.cpus for row in rows) and (blind := blind_share(pool.spec.resources)):
+        rows.append(_planned(pool, ShapePlan(None, UNPINNED, (), blind, Decimal(0), None, ())))
+    warnings = [warning for row in rows if row.budget for warning in row.budget.warnings()]
+    return PoolPlan(tuple(sorted(rows, key=lambda row: row.name)), inputs, tuple(dict.fromkeys(warnings)))
+
+
+def _row(pool: EncoderPool, shape: Shape, others: Decimal, kept: Kept | None, inputs: str) -> ShapePlan:
+    now = share(shape, others, pool.spec.resources)
+    row = ShapePlan(shape, shape.name, shape.labels, now, others, None, ())
+    if kept is None or kept.inputs != inputs or not kept.cpus or (kept.cpus, kept.gpus) == (now.cpus, now.gpus):
+        return _planned(pool, row)
+    fit = now.fit if kept.gpus else int(shape.cpus - shape.held - others) // kept.cpus
+    reason = f"kept at {kept.cpus}, as pods run with it; now it would be: {now.reason}"
+    note = f"{shape.name}: {kept.cpus} CPUs a replica are kept, {now.cpus} would be planned now"
+    return _planned(pool, replace(row, share=Share(kept.cpus, kept.gpus, fit, reason), note=note))
+
+
+def _gone(pool: EncoderPool, kept: Kept) -> ShapePlan:
+    """Pods whose nodes are all gone, or that were planned without nodes."""
+    reason = "no node of this shape is left" if kept.shape != UNPINNED else "planned without nodes, from spec.resources"
+    there = Share(kept.cpus, kept.gpus, 0, reason)
+    shape = (
+        None if kept.shape == UNPINNED else Shape(kept.shape, kept.labels, 0, 0, Decimal(0), Decimal(0), 0, Decimal(0))
+    )
+    return _planned(pool, ShapePlan(shape, kept.shape, kept.labels, there, Decimal(0), None, ()))
+
+
+def _planned(pool: EncoderPool, row: ShapePlan) -> ShapePlan:
+    """With threads and environment, where a replica can run."""
+    if not row.share.cpus:
+        return row
+    threads = budget(row.share.cpus, row.share.gpus, pool.spec.threads)
+    return replace(row, budget=threads, env=threads.env() + settings(pool, gpus=row.share.gpus))

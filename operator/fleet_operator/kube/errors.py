@@ -1,0 +1,39 @@
+"""What the API server answered in place of a result."""
+
+import json
+from typing import Any
+
+
+class ApiError(Exception):
+    """A request failed. Its text is the server's own message.
+
+    Attributes:
+        code: HTTP status; 0 where there was no answer.
+        reason: Kubernetes' word for it, such as `Forbidden`.
+        what: Verb and object, such as `patch Deployment vision-any`.
+        retry_after: Seconds that the server asks to wait, or None.
+    """
+
+    def __init__(self, code: int, reason: str, message: str, what: str, retry_after: float | None = None) -> None:
+        super().__init__(message)
+        self.code = code
+        self.reason = reason
+        self.what = what
+        self.retry_after = retry_after
+
+    @property
+    def passing(self) -> bool:
+        """Whether the same request may succeed later without anybody changing anything."""
+        return self.code in (0, 408, 409, 429) or self.code >= 500
+
+
+def api_error(code: int, body: Any, what: str, retry_after: str | None = None) -> ApiError:
+    """Of an answer: its Status object where it has one."""
+    reason, message = "", str(body or "")
+    try:
+        status = json.loads(body)
+        reason, message = status.get("reason") or "", status.get("message") or message
+    except (TypeError, ValueError, AttributeError):
+        pass
+    seconds = float(retry_after) if retry_after and retry_after.isdecimal() else None
+    return ApiError(code, reason or f"HTTP {code}", message[:2000], what, seconds)

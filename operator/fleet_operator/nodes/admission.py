@@ -1,0 +1,90 @@
+"""Whether a node takes a pod, by the pod's own wishes: node selector, required node affinity, tolerations. Pure.
+
+As the scheduler's filters NodeAffinity and TaintToleration have it. What a node has free at the moment is left to the
+scheduler.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from fleet_operator.nodes.node import Taint
+
+NAME = "metadata.name"
+"""The one field of a node that affinity may ask for; here it is a label of that name."""
+
+
+@dataclass(frozen=True, slots=True)
+class Wishes:
+    """What a pod asks of a node.
+
+    Attributes:
+        selector: `nodeSelector`.
+        affinity: `affinity`, as the API has it.
+        tolerations: As the API has them.
+    """
+
+    selector: Mapping[str, str]
+    affinity: Mapping[str, Any]
+    tolerations: Sequence[Mapping[str, Any]]
+
+    def keys(self) -> Iterator[str]:
+        """Labels of nodes that matter to it."""
+        yield from self.selector
+        for term in self.terms() or ():
+            for expression in (*(term.get("matchExpressions") or ()), *(term.get("matchFields") or ())):
+                yield expression["key"]
+
+    def terms(self) -> Sequence[Mapping[str, Any]] | None:
+        """Required node affinity: one of these; None where none is asked for."""
+        required = (self.affinity.get("nodeAffinity") or {}).get("requiredDuringSchedulingIgnoredDuringExecution")
+        return None if required is None else required.get("nodeSelectorTerms") or ()
+
+
+def admits(labels: Mapping[str, str], taints: Iterable[Taint], wishes: Wishes) -> bool:
+    """Whether a node with `labels` and `taints` takes the pod."""
+    if any(labels.get(key) != value for key, value in wishes.selector.items()):
+        return False
+    terms = wishes.terms()
+    if terms is not None and not any(_matches(labels, term) for term in terms):
+        return False
+    return all(any(_tolerates(each, taint) for each in wishes.tolerations) for taint in taints if _repels(taint))
+
+
+def _repels(taint: Taint) -> bool:
+    return taint.effect in ("NoSchedule", "NoExecute")
+
+
+def _tolerates(toleration: Mapping[str, Any], taint: Taint) -> bool:
+    if toleration.get("effect") and toleration["effect"] != taint.effect:
+        return False
+    exists = toleration.get("operator") == "Exists"
+    if not toleration.get("key"):
+        return exists
+    return toleration["key"] == taint.key and (exists or (toleration.get("value") or "") == taint.value)
+
+
+def _matches(labels: Mapping[str, str], term: Mapping[str, Any]) -> bool:
+    expressions = [*(term.get("matchExpressions") or ()), *(term.get("matchFields") or ())]
+    # A term without any matches nothing, as the API says.
+    return bool(expressions) and all(_holds(labels, each) for each in expressions)
+
+
+def _holds(labels: Mapping[str, str], expression: Mapping[str, Any]) -> bool:
+    value, values = labels.get(expression["key"]), list(expression.get("values") or ())
+    match expression["operator"]:
+        case "In":
+            return value in values
+        case "NotIn":
+            return value not in values
+        case "Exists":
+            return value is not None
+        case "DoesNotExist":
+            return value is None
+        case "Gt" | "Lt" as operator:
+            try:
+                there, bound = int(value or ""), int(values[0])
+            except (ValueError, IndexError):
+                return False
+            return there > bound if operator == "Gt" else there < bound
+    return False

@@ -1,0 +1,41 @@
+"""How many CPUs a pod holds, by its template or its own spec. Pure."""
+
+from collections.abc import Mapping
+from decimal import Decimal
+from typing import Any
+
+from fleet_operator.quantity import QuantityError, parse_quantity
+
+
+def cpu_request(spec: Mapping[str, Any]) -> Decimal:
+    """CPUs that the scheduler counts for a pod.
+
+    The containers' sum, or more where an init container asks for more; init containers that go on running count with
+    the containers; the runtime's overhead on top.
+    """
+    running = sum((_cpu(each) for each in spec.get("containers") or ()), Decimal(0))
+    highest = Decimal(0)
+    for each in spec.get("initContainers") or ():
+        if each.get("restartPolicy") == "Always":
+            running += _cpu(each)
+        else:
+            highest = max(highest, _cpu(each))
+    return max(running, highest) + _amount((spec.get("overhead") or {}).get("cpu"))
+
+
+def asks_for_device(spec: Mapping[str, Any], device: str) -> bool:
+    """Whether a container of the pod asks for a device such as `nvidia.com/gpu`."""
+    return any(device in (each.get("resources") or {}).get("limits", {}) for each in spec.get("containers") or ())
+
+
+def _cpu(container: Mapping[str, Any]) -> Decimal:
+    resources = container.get("resources") or {}
+    requests, limits = resources.get("requests") or {}, resources.get("limits") or {}
+    return _amount(requests.get("cpu", limits.get("cpu")))
+
+
+def _amount(text: Any) -> Decimal:
+    try:
+        return parse_quantity(str(text)) if text is not None else Decimal(0)
+    except QuantityError:
+        return Decimal(0)

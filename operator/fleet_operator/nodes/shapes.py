@@ -1,0 +1,133 @@
+"""The nodes that a pool may use, grouped by shape. Pure.
+
+A shape is the values of `spec.scheduling.shapeLabels`, by default instance type and GPU. It is made of labels, not of
+CPU counts, because pods can be pinned to labels alone. What a node of the shape has is the least that any of its nodes
+has: a replica that was planned with that fits on each of them.
+"""
+
+import hashlib
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Any
+
+from fleet_operator.api.pool import PoolSpec
+from fleet_operator.nodes.admission import Wishes, admits
+from fleet_operator.nodes.fleet import NodeClass
+
+ANY = "any"
+"""Name of the shape that is all nodes, where nodes are not to be told apart."""
+
+_SLUG = 24
+
+
+@dataclass(frozen=True, slots=True)
+class DaemonLoad:
+    """What one DaemonSet holds on each node that takes its pods."""
+
+    name: str
+    wishes: Wishes
+    cpus: Decimal
+
+
+@dataclass(frozen=True, slots=True)
+class Shape:
+    """Nodes that are alike.
+
+    Attributes:
+        name: Readable and unique within the pool; part of the Deployment's name.
+        labels: Value of each shape label, None where the nodes do not have it.
+        nodes: How many the pool may use.
+        usable: How many of them may start pods now.
+        cpus: Allocatable of a node, the least.
+        most_cpus: The same, the most.
+        gpus: GPUs of a node, the least.
+        held: CPUs of a node that DaemonSets hold, the most.
+        some: Names of a few nodes, sorted.
+    """
+
+    name: str
+    labels: tuple[tuple[str, str | None], ...]
+    nodes: int
+    usable: int
+    cpus: Decimal
+    most_cpus: Decimal
+    gpus: int
+    held: Decimal
+    some: tuple[str, ...] = ()
+
+
+def pool_wishes(spec: PoolSpec, *, gpus: bool) -> Wishes:
+    """What the pool's pods ask of a node. With GPUs they tolerate the taint that is named after these."""
+    scheduling = spec.scheduling
+    tolerations: list[Mapping[str, Any]] = list(scheduling.tolerations)
+    if gpus:
+        tolerations.append(gpu_toleration(spec.resources.gpu_resource))
+    return Wishes(scheduling.node_selector, scheduling.affinity or {}, tolerations)
+
+
+def gpu_toleration(resource: str) -> dict[str, str]:
+    """Of the taint that keeps pods without GPU from nodes with one."""
+    return {"key": resource, "operator": "Exists", "effect": "NoSchedule"}
+
+
+def shapes(
+    spec: PoolSpec, classes: Mapping[NodeClass, Iterable[str]], daemons: Iterable[DaemonLoad]
+) -> tuple[Shape, ...]:
+    """Shapes of the nodes that take the pool's pods, sorted by name.
+
+    Of a pool that wants GPUs only nodes that have enough, of one that wants none only nodes without, unless all have
+    some. A pool that does not say gets the nodes with GPUs, where there are any.
+    """
+    asked, resource = spec.resources.gpus, spec.resources.gpu_resource
+    wishes = pool_wishes(spec, gpus=asked != 0)
+    admitted = [kind for kind in classes if kind.cpus >= 1 and admits(dict(kind.labels), kind.taints, wishes)]
+    with_gpus = [kind for kind in admitted if kind.device(resource) >= max(1, asked or 1)]
+    without = [kind for kind in admitted if kind.device(resource) == 0]
+    chosen = (without or admitted) if asked == 0 else with_gpus if asked else with_gpus or without
+    groups: dict[tuple[tuple[str, str | None], ...], list[NodeClass]] = {}
+    for kind in chosen:
+        labels = dict(kind.labels)
+        groups.setdefault(tuple((key, labels.get(key)) for key in spec.scheduling.shape_labels), []).append(kind)
+    daemons = tuple(daemons)
+    made = [_shape(labels, kinds, classes, daemons, resource) for labels, kinds in groups.items()]
+    return tuple(sorted(made, key=lambda shape: shape.name))
+
+
+def _shape(
+    labels: tuple[tuple[str, str | None], ...],
+    kinds: Iterable[NodeClass],
+    classes: Mapping[NodeClass, Iterable[str]],
+    daemons: tuple[DaemonLoad, ...],
+    resource: str,
+) -> Shape:
+    kinds = list(kinds)
+    names = {kind: list(classes[kind]) for kind in kinds}
+    return Shape(
+        name=shape_name(labels),
+        labels=labels,
+        nodes=sum(len(each) for each in names.values()),
+        usable=sum(len(names[kind]) for kind in kinds if kind.usable),
+        cpus=min(kind.cpus for kind in kinds),
+        most_cpus=max(kind.cpus for kind in kinds),
+        gpus=min(kind.device(resource) for kind in kinds),
+        held=max(_held(kind, daemons) for kind in kinds),
+        some=tuple(sorted(name for each in names.values() for name in each[:4])[:8]),
+    )
+
+
+def _held(kind: NodeClass, daemons: Iterable[DaemonLoad]) -> Decimal:
+    labels = dict(kind.labels)
+    return sum((each.cpus for each in daemons if admits(labels, kind.taints, each.wishes)), Decimal(0))
+
+
+def shape_name(labels: Iterable[tuple[str, str | None]]) -> str:
+    """`p5-48xlarge-nvidia-h100-3f9a1`: of the values what a name may have, and a hash that tells them apart."""
+    labels = tuple(labels)
+    values = [value for _, value in labels if value]
+    if not values:
+        return ANY
+    slug = re.sub(r"[^a-z0-9]+", "-", "-".join(values).lower()).strip("-")[:_SLUG].strip("-")
+    digest = hashlib.sha256(repr(labels).encode()).hexdigest()[:5]
+    return f"{slug}-{digest}" if slug else digest

@@ -1,0 +1,85 @@
+"""What differs between the programs that a pod may run: our encoder, or SGLang's own."""
+
+from dataclasses import dataclass
+
+from fleet_operator.api import EncoderPool
+from fleet_operator.environment import EnvVar, model_source
+from fleet_operator.specs.names import HTTP_PORT, WIRE_PORT, Object
+
+SGLANG_PORT = 30000
+
+_THREADS_OF_SGLANG = ("SGLANG_ENCODER_", "OMP_", "MKL_", "OPENBLAS_")
+
+
+@dataclass(frozen=True, slots=True)
+class Images:
+    """Container images where a pool names none."""
+
+    native: str
+    sglang: str
+
+
+@dataclass(frozen=True, slots=True)
+class Runtime:
+    """The program of a pod.
+
+    Attributes:
+        image: Container image.
+        command: In place of the image's own entry point; empty for that.
+        ports: Name -> port. `wire` is what consumers use, `http` has metrics and health.
+        health: Path of the liveness probe.
+        ready: Path of the readiness probe.
+        env: The plan's variables that it understands, and fixed ones.
+    """
+
+    image: str
+    command: tuple[str, ...]
+    ports: dict[str, int]
+    health: str
+    ready: str
+    env: tuple[EnvVar, ...]
+
+
+def runtime(pool: EncoderPool, plan_env: tuple[EnvVar, ...], images: Images) -> Runtime:
+    """The program of the pool's pods."""
+    if pool.spec.runtime == "SGLang":
+        return _sglang(pool, plan_env, images)
+    own = (
+        EnvVar("ENCODERFLEET_BIND", f"tcp://0.0.0.0:{WIRE_PORT}", "the pod's port `wire`"),
+        EnvVar("ENCODERFLEET_HTTP", f"0.0.0.0:{HTTP_PORT}", "the pod's port `http`"),
+        EnvVar("ENCODERFLEET_LOG_FORMAT", "json", "for log collectors"),
+    )
+    return Runtime(
+        image=pool.spec.image or images.native,
+        command=(),
+        ports={"wire": WIRE_PORT, "http": HTTP_PORT},
+        health="/healthz",
+        ready="/readyz",
+        env=plan_env + own,
+    )
+
+
+def _sglang(pool: EncoderPool, plan_env: tuple[EnvVar, ...], images: Images) -> Runtime:
+    model = pool.spec.model
+    flags = ["--model-path", model_source(model)[1], "--dtype", model.dtype, "--encoder-only", "--enable-metrics"]
+    flags += ["--host", "0.0.0.0", "--port", str(SGLANG_PORT)]
+    if model.revision:
+        flags += ["--revision", model.revision]
+    return Runtime(
+        image=pool.spec.image or images.sglang,
+        command=("python3", "-m", "sglang.launch_server", *flags),
+        ports={"wire": SGLANG_PORT},
+        health="/health",
+        ready="/health",
+        env=tuple(each for each in plan_env if each.name.startswith(_THREADS_OF_SGLANG)),
+    )
+
+
+def http_port(program: Runtime) -> str:
+    """Name of the port with metrics and health."""
+    return "http" if "http" in program.ports else "wire"
+
+
+def container_ports(program: Runtime) -> list[Object]:
+    """Of the container."""
+    return [{"name": name, "containerPort": port, "protocol": "TCP"} for name, port in program.ports.items()]
