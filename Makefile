@@ -8,6 +8,7 @@ BIN := $(VENV)/bin
 UV := $(BIN)/uv
 STAMP := $(VENV)/.installed
 SYSTEM := $(VENV)/.system
+CLUSTER_ARGS ?= --nodes 2x32cpu:8gpu 2x32cpu
 
 export PYTHONUNBUFFERED := 1
 # Where it is set, every process compiles PyTorch and transformers anew: 10 seconds more for each start of an encoder.
@@ -57,7 +58,17 @@ format: setup ## Rewrite the sources in the house format
 
 .PHONY: test
 test: lint ## Lint, types, then every test (real processes, sockets and files)
+	@# Where it cannot be built its tests are skipped, save in CI.
+	@$(BIN)/python -m tests.cluster build || [ -z "$${CI:-}" ]
 	@echo "==> pytest"; $(BIN)/python -m pytest $(PYTEST_ARGS)
+
+.PHONY: control-plane
+control-plane: setup ## Build Kubernetes' control plane for the tests (once: 15 minutes on two slow cores)
+	@$(BIN)/python -m tests.cluster build
+
+.PHONY: cluster
+cluster: setup ## Start a real Kubernetes control plane with pretend nodes on this machine
+	@$(BIN)/python -m tests.cluster up $(CLUSTER_ARGS)
 
 .PHONY: bench-pipeline
 bench-pipeline: setup ## Measure the encoder against today's way on this machine (10 minutes; BENCH_ARGS=--quick: two)

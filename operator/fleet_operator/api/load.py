@@ -64,11 +64,19 @@ def parse_pool(text: str, folder: Path) -> EncoderPool:
         documents = [document for document in read_documents(text) if document is not None]
     except YamlError as error:
         raise PoolError([Problem(error.place, error.message)]) from error
+    return _resolve(read_pool(_the_pool(documents)), folder)
+
+
+def read_pool(document: Any) -> EncoderPool:
+    """The EncoderPool of a document, as a file or the API server has it. Pure.
+
+    Raises:
+        PoolError: It is wrong; has all problems.
+    """
     try:
-        pool = EncoderPool.model_validate(_without_server_set(_the_pool(documents)))
+        return EncoderPool.model_validate(_without_server_set(document))
     except ValidationError as error:
         raise PoolError(problems_of(error, EncoderPool)) from error
-    return _resolve(pool, folder)
 
 
 def _the_pool(documents: list[Any]) -> Any:

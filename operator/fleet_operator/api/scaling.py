@@ -70,7 +70,7 @@ class Autoscaling(Part):
         )
     )
 
-    mode: Literal["Off", "Advise", "Auto"] = "Off"
+    mode: Literal["Off", "Advise", "Auto"] = "Advise"
     """`Off`: you. `Advise`: you; status and metrics say what would be right. `Auto`: the backend."""
     backend: Literal["Builtin", "HPA", "KEDA"] = "Builtin"
     """Who scales under `Auto`: the operator, a HorizontalPodAutoscaler or a ScaledObject that it makes."""

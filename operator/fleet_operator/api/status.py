@@ -2,7 +2,7 @@
 
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import ConfigDict, Field
 
 from fleet_operator.api.fields import MAX_COUNT, MAX_REPLICAS, Part
 
@@ -11,7 +11,13 @@ Short = Annotated[str, Field(max_length=317)]
 Count = Annotated[int, Field(ge=0, le=MAX_COUNT)]
 
 
-class Condition(Part):
+class StatusPart(Part):
+    """A part of a status: made by the operator, with Python's names."""
+
+    model_config = ConfigDict(populate_by_name=True)
+
+
+class Condition(StatusPart):
     """One aspect of a pool's state, as Kubernetes' conditions are."""
 
     type: Annotated[str, Field(max_length=64)]
@@ -28,7 +34,7 @@ class Condition(Part):
     """Why, in a sentence; where it is bad, what to do."""
 
 
-class EnvRow(Part):
+class EnvRow(StatusPart):
     """One thread variable of a pod."""
 
     name: Short
@@ -39,7 +45,7 @@ class EnvRow(Part):
     """Why it has this value."""
 
 
-class ShapeRow(Part):
+class ShapeRow(StatusPart):
     """The nodes of one shape, the share that a replica gets of one, and the pods there."""
 
     name: Short
@@ -72,7 +78,7 @@ class ShapeRow(Part):
     """Thread variables of a replica."""
 
 
-class LastScale(Part):
+class LastScale(StatusPart):
     """The last change of `spec.replicas` by the operator."""
 
     time: Annotated[str, Field(max_length=32, json_schema_extra={"format": "date-time"})]
@@ -85,7 +91,7 @@ class LastScale(Part):
     """Why."""
 
 
-class Load(Part):
+class Load(StatusPart):
     """Load and capacity at the last decision about replicas, rounded to two digits."""
 
     demand_patches_per_second: Annotated[int, Field(ge=0, le=2**53)]
@@ -98,7 +104,7 @@ class Load(Part):
     """Taken in and not yet answered."""
 
 
-class PoolStatus(Part):
+class PoolStatus(StatusPart):
     """What is."""
 
     observed_generation: Annotated[int, Field(ge=0, le=2**53)] = 0

@@ -1,28 +1,9 @@
-"""Text of an encoder's /metrics -> a reading; two readings of a pod -> its load. Pure.
+"""Text of an encoder's /metrics -> what it says of load, as one reading. Pure."""
 
-Busy is the share of the time in which a resource had work, 0 to 1:
-
-* *The CPU* is as busy as its CPU slots are held, or as the workers of its busiest stage are, whichever is more: decode
-  and preprocess, and where there is no GPU also forward. Slots are what really limits, and a lone batch or clip takes
-  all of them with one worker of several; workers are what limits where somebody capped them by hand. Slots held are
-  seen at the two readings only: true on average over pods and time, coarse for one pod (see `capacity`).
-* *The device* is a GPU, busy while a forward stage is. The two forward stages take turns on it, so it rests only where
-  both do, which are taken for independent. Without a GPU it is never busy.
-
-Fetch and inspect wait for sockets and have workers to spare: they are never the bottleneck.
-"""
-
-import math
 import re
 from dataclasses import dataclass
 
 from prometheus_client.parser import text_string_to_metric_families
-
-MIN_SECONDS = 1.0
-"""Between two readings: over less than that a rate is the noise of single items."""
-
-IO_STAGES = ("fetch", "inspect")
-FORWARD_STAGES = ("forward", "forward_long")
 
 SERIES = (
     "encoder_build_info",
@@ -38,6 +19,9 @@ SERIES = (
     "encoder_cpu_slots_held",
 )
 """All that is read. `encoder_stage_busy_ratio` is not: its window is not that of the rates."""
+
+TOO_LARGE = 2.0**63
+"""No encoder counts so far; a sum of numbers below that over any pool is a number."""
 
 # The parser takes 20 ms for the 900 lines of an encoder, and this 0.2 for finding the 45 that matter.
 _WANTED = re.compile(rf"\n((?:# TYPE )?(?:{'|'.join(SERIES)})[ {{].*)")
@@ -96,36 +80,6 @@ class Reading:
     stages: dict[str, Stage]
 
 
-@dataclass(frozen=True, slots=True)
-class PodLoad:
-    """What one encoder had to do between two readings.
-
-    Attributes:
-        offered: Patches per second asked for, the rejected included.
-        served: Patches per second delivered, the cached included.
-        computed: Patches per second that went through a forward pass.
-        pending: Patches taken in and not yet answered, at the end.
-        cpu_busy: See the module.
-        device_busy: See the module.
-        ready: At the end it takes work.
-        draining: At the end it takes none any more.
-    """
-
-    offered: float
-    served: float
-    computed: float
-    pending: float
-    cpu_busy: float
-    device_busy: float
-    ready: bool = True
-    draining: bool = False
-
-    @property
-    def busy(self) -> float:
-        """Of the busier resource: the one that limits."""
-        return max(self.cpu_busy, self.device_busy)
-
-
 def read(text: str, time: float) -> Reading:
     """What /metrics says, at `time`.
 
@@ -167,53 +121,12 @@ def read(text: str, time: float) -> Reading:
             for name, workers in by_stage("encoder_stage_workers").items()
         },
     )
-    if not all(math.isfinite(value) and value >= 0 for value in _numbers(reading)):
-        raise MetricsError("not the metrics of an encoder: a number is negative or none")
+    if not all(0 <= number < TOO_LARGE for number in _numbers(reading)):
+        raise MetricsError("not the metrics of an encoder: a number is negative, beyond counting, or none")
     return reading
-
-
-def load(before: Reading, after: Reading) -> PodLoad | None:
-    """The load of a pod between two of its readings.
-
-    Returns:
-        None where that cannot be said: they are too close, or the encoder started anew in between.
-    """
-    seconds = after.time - before.time
-    if seconds < MIN_SECONDS or _restarted(before, after):
-        return None
-    idle = Stage(1.0, 0.0)
-    busy = {
-        name: min(1.0, (stage.busy_seconds - before.stages.get(name, idle).busy_seconds) / max(1.0, stage.workers) / seconds)
-        for name, stage in after.stages.items()
-        if name not in IO_STAGES
-    }
-    forward = [busy.pop(name, 0.0) for name in FORWARD_STAGES] if after.device not in ("cpu", "") else []
-    return PodLoad(
-        offered=(after.offered - before.offered) / seconds,
-        served=(after.served - before.served) / seconds,
-        computed=(after.computed - before.computed) / seconds,
-        pending=after.pending,
-        cpu_busy=max((_held(before) + _held(after)) / 2, *busy.values(), 0.0),
-        device_busy=1.0 - math.prod(1.0 - each for each in forward),
-        ready=after.ready,
-        draining=after.draining,
-    )
 
 
 def _numbers(reading: Reading) -> list[float]:
     stages = [number for stage in reading.stages.values() for number in (stage.workers, stage.busy_seconds)]
     counted = [reading.offered, reading.served, reading.computed, reading.pending, reading.slots, reading.slots_held]
     return counted + stages
-
-
-def _held(reading: Reading) -> float:
-    return min(1.0, reading.slots_held / reading.slots) if reading.slots else 0.0
-
-
-def _restarted(before: Reading, after: Reading) -> bool:
-    """A counter went back, or a stage is gone: it is another process, and differences mean nothing."""
-    counters = ((before.offered, after.offered), (before.served, after.served), (before.computed, after.computed))
-    gone = Stage(0.0, -1.0)
-    return any(late < early for early, late in counters) or any(
-        after.stages.get(name, gone).busy_seconds < stage.busy_seconds for name, stage in before.stages.items()
-    )

@@ -6,7 +6,7 @@ then from the smallest group. Replicas that found no node for a while move to a 
 they left counts as full for a while: else they would come back to it.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 
@@ -34,15 +34,28 @@ class Group:
         return 0 if self.full or self.stuck or self.places is None else max(0, self.places - self.replicas)
 
 
-def distribute(desired: int, groups: Sequence[Group]) -> dict[str, int]:
+@dataclass(frozen=True, slots=True)
+class Spread:
+    """Replicas over shapes.
+
+    Attributes:
+        counts: Of each group.
+        left: Groups that some replicas left for lack of room.
+    """
+
+    counts: Mapping[str, int]
+    left: frozenset[str] = frozenset()
+
+
+def distribute(desired: int, groups: Sequence[Group]) -> Spread:
     """Replicas of each group; their sum is `desired` wherever there is a group."""
     if not groups:
-        return {}
+        return Spread({})
     counts = {group.name: group.replicas for group in groups}
     _remove(counts, groups, sum(counts.values()) - desired)
-    _move_stuck(counts, groups)
+    left = _move_stuck(counts, groups)
     _add(counts, groups, desired - sum(counts.values()))
-    return counts
+    return Spread(counts, left)
 
 
 def _remove(counts: dict[str, int], groups: Sequence[Group], surplus: int) -> None:
@@ -60,7 +73,8 @@ def _remove(counts: dict[str, int], groups: Sequence[Group], surplus: int) -> No
         take(group.name, counts[group.name])
 
 
-def _move_stuck(counts: dict[str, int], groups: Sequence[Group]) -> None:
+def _move_stuck(counts: dict[str, int], groups: Sequence[Group]) -> frozenset[str]:
+    left = set()
     waiting = {group.name: min(group.stuck, counts[group.name]) for group in groups}
     for group in sorted(groups, key=lambda each: (-each.free, each.name)):
         room = group.free
@@ -70,6 +84,9 @@ def _move_stuck(counts: dict[str, int], groups: Sequence[Group]) -> None:
             waiting[other.name] -= moved
             counts[group.name] += moved
             room -= moved
+            if moved:
+                left.add(other.name)
+    return frozenset(left)
 
 
 def _add(counts: dict[str, int], groups: Sequence[Group], missing: int) -> None:

@@ -4,7 +4,7 @@ Two nodes are of one class where they have the same taints, the same allocatable
 some pool or DaemonSet asks for. A heartbeat of a node changes no class, so nobody plans anew.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 
@@ -32,34 +32,33 @@ class Fleet:
 
     def __init__(self) -> None:
         self._nodes: dict[str, Node] = {}
-        self._classes: dict[NodeClass, set[str]] = {}
+        self._classes: dict[NodeClass, dict[str, None]] = {}
         self._of: dict[str, NodeClass] = {}
         self._keys: frozenset[str] = frozenset()
 
     @property
-    def classes(self) -> Mapping[NodeClass, set[str]]:
-        """Names of the nodes of each class. Not to be kept: it changes with the nodes."""
+    def classes(self) -> Mapping[NodeClass, Collection[str]]:
+        """Names of the nodes of each class, first come first. Not to be kept: it changes with the nodes."""
         return self._classes
 
     def __len__(self) -> int:
         return len(self._nodes)
 
-    def put(self, node: Node) -> bool:
-        """A node is new, or was changed. Returns whether a class gained or lost a node."""
+    def put(self, node: Node) -> tuple[NodeClass, ...]:
+        """A node is new, or was changed. Returns the classes that lost or gained it."""
         self._nodes[node.name] = node
         kind = self._class(node)
-        before = self._of.get(node.name)
-        if before == kind:
-            return False
-        self._leave(node.name)
+        if self._of.get(node.name) == kind:
+            return ()
+        left = self._leave(node.name)
         self._of[node.name] = kind
-        self._classes.setdefault(kind, set()).add(node.name)
-        return True
+        self._classes.setdefault(kind, {})[node.name] = None
+        return (*left, kind)
 
-    def remove(self, name: str) -> bool:
-        """A node is gone. Returns whether it was there."""
-        self._leave(name)
-        return self._nodes.pop(name, None) is not None
+    def remove(self, name: str) -> tuple[NodeClass, ...]:
+        """A node is gone. Returns the class that lost it."""
+        self._nodes.pop(name, None)
+        return self._leave(name)
 
     def names(self) -> Iterable[str]:
         """Names of all nodes."""
@@ -77,12 +76,14 @@ class Fleet:
             self.put(node)
         return True
 
-    def _leave(self, name: str) -> None:
+    def _leave(self, name: str) -> tuple[NodeClass, ...]:
         kind = self._of.pop(name, None)
-        if kind is not None:
-            self._classes[kind].discard(name)
-            if not self._classes[kind]:
-                del self._classes[kind]
+        if kind is None:
+            return ()
+        del self._classes[kind][name]
+        if not self._classes[kind]:
+            del self._classes[kind]
+        return (kind,)
 
     def _class(self, node: Node) -> NodeClass:
         labels = {key: node.labels[key] for key in self._keys if key in node.labels}

@@ -23,9 +23,12 @@ def cpu_request(spec: Mapping[str, Any]) -> Decimal:
     return max(running, highest) + _amount((spec.get("overhead") or {}).get("cpu"))
 
 
-def asks_for_device(spec: Mapping[str, Any], device: str) -> bool:
-    """Whether a container of the pod asks for a device such as `nvidia.com/gpu`."""
-    return any(device in (each.get("resources") or {}).get("limits", {}) for each in spec.get("containers") or ())
+def devices(spec: Mapping[str, Any]) -> frozenset[str]:
+    """Extended resources, such as `nvidia.com/gpu`, that containers of the pod have."""
+    containers = spec.get("containers") or ()
+    return frozenset(
+        name for each in containers for name in (each.get("resources") or {}).get("limits") or {} if "/" in name
+    )
 
 
 def _cpu(container: Mapping[str, Any]) -> Decimal:

@@ -7,9 +7,10 @@ has: a replica that was planned with that fits on each of them.
 
 import hashlib
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
+from itertools import islice
 from typing import Any
 
 from fleet_operator.api.pool import PoolSpec
@@ -44,7 +45,7 @@ class Shape:
         most_cpus: The same, the most.
         gpus: GPUs of a node, the least.
         held: CPUs of a node that DaemonSets hold, the most.
-        some: Names of a few nodes, sorted.
+        some: Names of a few nodes.
     """
 
     name: str
@@ -67,13 +68,18 @@ def pool_wishes(spec: PoolSpec, *, gpus: bool) -> Wishes:
     return Wishes(scheduling.node_selector, scheduling.affinity or {}, tolerations)
 
 
+def label_keys(spec: PoolSpec) -> list[str]:
+    """Labels of nodes that matter to a pool."""
+    return [*spec.scheduling.shape_labels, *pool_wishes(spec, gpus=True).keys()]
+
+
 def gpu_toleration(resource: str) -> dict[str, str]:
     """Of the taint that keeps pods without GPU from nodes with one."""
     return {"key": resource, "operator": "Exists", "effect": "NoSchedule"}
 
 
 def shapes(
-    spec: PoolSpec, classes: Mapping[NodeClass, Iterable[str]], daemons: Iterable[DaemonLoad]
+    spec: PoolSpec, classes: Mapping[NodeClass, Collection[str]], daemons: Iterable[DaemonLoad]
 ) -> tuple[Shape, ...]:
     """Shapes of the nodes that take the pool's pods, sorted by name.
 
@@ -98,22 +104,21 @@ def shapes(
 def _shape(
     labels: tuple[tuple[str, str | None], ...],
     kinds: Iterable[NodeClass],
-    classes: Mapping[NodeClass, Iterable[str]],
+    classes: Mapping[NodeClass, Collection[str]],
     daemons: tuple[DaemonLoad, ...],
     resource: str,
 ) -> Shape:
     kinds = list(kinds)
-    names = {kind: list(classes[kind]) for kind in kinds}
     return Shape(
         name=shape_name(labels),
         labels=labels,
-        nodes=sum(len(each) for each in names.values()),
-        usable=sum(len(names[kind]) for kind in kinds if kind.usable),
+        nodes=sum(len(classes[kind]) for kind in kinds),
+        usable=sum(len(classes[kind]) for kind in kinds if kind.usable),
         cpus=min(kind.cpus for kind in kinds),
         most_cpus=max(kind.cpus for kind in kinds),
         gpus=min(kind.device(resource) for kind in kinds),
         held=max(_held(kind, daemons) for kind in kinds),
-        some=tuple(sorted(name for each in names.values() for name in each[:4])[:8]),
+        some=tuple(name for kind in kinds for name in islice(classes[kind], 4))[:8],
     )
 
 

@@ -1,0 +1,57 @@
+"""`encoderfleet-operator`, `python -m fleet_operator`: the operator, what its pod runs."""
+
+import asyncio
+import logging
+
+import click
+
+from fleet_operator.run import Options, run
+
+IMAGE = "encoderfleet-encoder"
+SGLANG_IMAGE = "lmsysorg/sglang:v0.5.23"
+
+
+@click.command(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
+@click.option(
+    "--namespace",
+    "namespaces",
+    multiple=True,
+    envvar="ENCODERFLEET_NAMESPACES",
+    help="Serve the pools of this namespace; may be given again. [default: all]",
+)
+@click.option(
+    "--image",
+    envvar="ENCODERFLEET_IMAGE",
+    default=IMAGE,
+    show_default=True,
+    help="Encoder image of pools that name none.",
+)
+@click.option(
+    "--sglang-image",
+    envvar="ENCODERFLEET_SGLANG_IMAGE",
+    default=SGLANG_IMAGE,
+    show_default=True,
+    help="The same for runtime: SGLang.",
+)
+@click.option(
+    "--http",
+    envvar="ENCODERFLEET_HTTP",
+    default="0.0.0.0:8080",
+    show_default=True,
+    help="Address of /metrics and /healthz.",
+)
+@click.option(
+    "--log-level", type=click.Choice(["debug", "info", "warning"]), envvar="ENCODERFLEET_LOG_LEVEL", default="info"
+)
+def main(namespaces: tuple[str, ...], image: str, sglang_image: str, http: str, log_level: str) -> None:
+    """Run the operator: make of every EncoderPool the encoders that it describes.
+
+    Uses the service account of its pod, else the kubeconfig.
+    """
+    logging.basicConfig(level=log_level.upper(), format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    logging.getLogger("kopf").setLevel("DEBUG" if log_level == "debug" else "WARNING")
+    asyncio.run(run(Options(namespaces, image, sglang_image, http)))
+
+
+if __name__ == "__main__":
+    main()

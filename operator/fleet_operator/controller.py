@@ -1,0 +1,124 @@
+"""What happens in the cluster -> which pools are visited. Fed by watches, whoever makes them."""
+
+import time
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from fleet_operator.api.pool import KIND
+from fleet_operator.kube.errors import ApiError
+from fleet_operator.kube.resources import CHILDREN
+from fleet_operator.metrics import Metrics
+from fleet_operator.observed.children import read_child
+from fleet_operator.observed.mirror import Key, Mirror
+from fleet_operator.reconcile.queue import Queue
+from fleet_operator.reconcile.reconciler import Reconciler
+from fleet_operator.specs.names import POOL_LABEL
+
+WORKERS = 16
+"""Pools that are visited side by side; a visit is mostly waiting for the API server."""
+
+Body = Mapping[str, Any]
+
+
+class Controller:
+    """Keeps the mirror and the queue of pools to visit.
+
+    Args:
+        mirror: What is known.
+        reconciler: Visits.
+        metrics: Told of visits and events.
+    """
+
+    def __init__(self, mirror: Mirror, reconciler: Reconciler, metrics: Metrics) -> None:
+        self._mirror = mirror
+        self._reconciler = reconciler
+        self._metrics = metrics
+        self._queue = Queue(self._visit, workers=WORKERS)
+        self._waiting: set[Key] | None = set()
+        metrics.queue_depth.set_function(lambda: len(self._queue))
+
+    def start(self) -> None:
+        """All that there is has been seen once: visit. Before that, a plan would be made of half a cluster."""
+        waiting, self._waiting = self._waiting, None
+        for key in waiting or ():
+            self._queue.add(key)
+
+    def look_at(self, keys: Iterable[Key]) -> None:
+        """Visit these pools."""
+        for key in keys:
+            if self._waiting is not None:
+                self._waiting.add(key)
+            elif key in self._mirror.pools:
+                self._queue.add(key)
+
+    def put(self, kind: str, body: Body) -> None:
+        """An object is new, or was changed."""
+        self._metrics.observe_event(kind)
+        mirror = self._mirror
+        if kind == KIND:
+            self.look_at(_some(mirror.put_pool(body)))
+        elif kind == "Node":
+            self.look_at(mirror.put_node(body))
+        elif kind == "DaemonSet":
+            self.look_at(mirror.pools if mirror.put_daemon(body) else ())
+        elif kind == "Pod":
+            self.look_at(_some(mirror.put_pod(body)))
+        elif kind in CHILDREN:
+            self.look_at(_some(mirror.put_child(read_child(kind, body))))
+
+    def remove(self, kind: str, body: Body) -> None:
+        """An object is gone."""
+        self._metrics.observe_event(kind)
+        mirror, meta = self._mirror, body["metadata"]
+        pool = (meta.get("labels") or {}).get(POOL_LABEL, "")
+        if kind == KIND:
+            key = mirror.remove_pool(meta["namespace"], meta["name"])
+            self._queue.forget(key)
+            self._metrics.pools.forget(key)
+        elif kind == "Node":
+            self.look_at(mirror.remove_node(meta["name"]))
+        elif kind == "DaemonSet":
+            self.look_at(mirror.pools if mirror.remove_daemon(meta["namespace"], meta["name"]) else ())
+        elif kind == "Pod":
+            self.look_at([mirror.remove_pod(meta["namespace"], meta["name"], pool)])
+        elif kind in CHILDREN:
+            self.look_at([mirror.remove_child(kind, meta["namespace"], meta["name"], pool, meta["uid"])])
+
+    async def close(self) -> None:
+        """Let visits end."""
+        await self._queue.close()
+
+    async def _visit(self, key: Key) -> float | None:
+        begin = time.monotonic()
+        try:
+            again = await self._reconciler.visit(key)
+        except ApiError as error:
+            self._metrics.reconcile_errors.inc()
+            if error.retry_after is not None:
+                return error.retry_after
+            raise
+        except Exception:
+            self._metrics.reconcile_errors.inc()
+            raise
+        finally:
+            self._metrics.reconcile_seconds.observe(time.monotonic() - begin)
+        self._tell(key)
+        return again
+
+    def _tell(self, key: Key) -> None:
+        body = self._mirror.pools.get(key)
+        if body is None:
+            self._metrics.pools.forget(key)
+            return
+        status = body.get("status") or {}
+        rows = status.get("threadPlan") or ()
+        self._metrics.pools.set(
+            key,
+            desired_replicas=(body.get("spec") or {}).get("replicas", 1),
+            ready_replicas=status.get("readyReplicas", 0),
+            planned_cpus=max((row["cpusPerReplica"] for row in rows), default=0),
+        )
+
+
+def _some(key: Key | None) -> tuple[Key, ...]:
+    return () if key is None else (key,)

@@ -1,0 +1,99 @@
+"""Watches, by kopf. The only module that knows it.
+
+kopf does what a watch needs and what is easy to get wrong: lists and streams, reconnects, notices a silent connection,
+and lets no handler run before all that there is has been seen. No change handlers, no daemons, no finalizers: what a
+pool shall be is decided from what is, by `reconcile`, never from what changed.
+"""
+
+import asyncio
+from collections.abc import Collection
+from typing import Any
+
+import kopf
+
+from fleet_operator.api.pool import KIND
+from fleet_operator.controller import Controller
+from fleet_operator.kube.resources import RESOURCES
+from fleet_operator.specs.names import POOL_LABEL
+
+UNLABELLED = frozenset({KIND, "Node", "DaemonSet"})
+"""Kinds of which all objects are watched; of the others, those that belong to pools."""
+
+CHUNK = 500
+
+
+async def watch(
+    controller: Controller, kinds: Collection[str], namespaces: Collection[str], stop: asyncio.Event
+) -> None:
+    """Watch until `stop` is set, or a signal asks the process to end.
+
+    Args:
+        controller: Told of everything.
+        kinds: Kinds to watch; the cluster must have them.
+        namespaces: Where; empty for the whole cluster.
+        stop: Set to end.
+    """
+    await kopf.operator(
+        registry=_registry(controller, kinds),
+        settings=_settings(kinds),
+        standalone=True,
+        clusterwide=not namespaces,
+        namespaces=list(namespaces),
+        stop_flag=stop,
+    )
+
+
+class _NoMemory(kopf.DiffBaseStorage):
+    """kopf would copy every object that it sees to find out what changed in it. Nobody asks."""
+
+    def build(self, **_: Any) -> kopf.BodyEssence:
+        return kopf.BodyEssence({})
+
+    def fetch(self, **_: Any) -> None:
+        return None
+
+    def store(self, **_: Any) -> None:
+        return None
+
+
+def _settings(kinds: Collection[str]) -> kopf.OperatorSettings:
+    settings = kopf.OperatorSettings()
+    settings.posting.enabled = False
+    settings.scanning.disabled = True
+    settings.watching.chunk_size = CHUNK
+    settings.persistence.diffbase_storage = _NoMemory()
+    for kind in set(kinds) - UNLABELLED:
+        settings.watching.label_selectors[_where(kind)] = POOL_LABEL
+    return settings
+
+
+def _where(kind: str) -> tuple[str, str, str]:
+    resource = RESOURCES[kind]
+    version = resource.api_version.rpartition("/")[2]
+    return resource.group, version, resource.plural
+
+
+def _registry(controller: Controller, kinds: Collection[str]) -> kopf.OperatorRegistry:
+    registry = kopf.OperatorRegistry()
+    kopf.on.login(registry=registry)(_login)
+    for kind in kinds:
+        _register(registry, controller, kind)
+    return registry
+
+
+def _login(**arguments: Any) -> Any:
+    return kopf.login_with_service_account(**arguments) or kopf.login_with_kubeconfig(**arguments)
+
+
+def _register(registry: kopf.OperatorRegistry, controller: Controller, kind: str) -> None:
+    async def seen(body: kopf.Body, **_: Any) -> None:
+        # An index is asked before anything else runs, also of what was there already: so the mirror is full in time.
+        controller.put(kind, dict(body))
+
+    async def happened(type: str | None, body: kopf.Body, **_: Any) -> None:
+        controller.start()
+        if type == "DELETED":
+            controller.remove(kind, dict(body))
+
+    kopf.index(*_where(kind), id=f"seen-{kind.lower()}", registry=registry)(seen)
+    kopf.on.event(*_where(kind), id=f"happened-{kind.lower()}", registry=registry)(happened)

@@ -1,0 +1,58 @@
+"""/metrics, /healthz and /readyz of the operator."""
+
+from collections.abc import Callable
+from types import TracebackType
+from typing import Self
+
+from aiohttp import web
+from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
+
+
+class Server:
+    """Serves while it is entered. An async context manager.
+
+    Args:
+        address: `host:port`.
+        registry: Of `/metrics`.
+    """
+
+    def __init__(self, address: str, registry: CollectorRegistry) -> None:
+        host, _, port = address.rpartition(":")
+        self._host, self._port = host.strip("[]"), int(port)
+        self._registry = registry
+        self._trouble: Callable[[], str] = lambda: ""
+        self._ready = False
+        app = web.Application()
+        app.router.add_get("/metrics", self._metrics)
+        app.router.add_get("/healthz", self._health)
+        app.router.add_get("/readyz", self._readiness)
+        self._runner = web.AppRunner(app, access_log=None)
+
+    def ready(self, trouble: Callable[[], str]) -> None:
+        """The operator works now.
+
+        Args:
+            trouble: Says why it should be restarted; empty while all is well.
+        """
+        self._ready = True
+        self._trouble = trouble
+
+    async def __aenter__(self) -> Self:
+        await self._runner.setup()
+        await web.TCPSite(self._runner, self._host, self._port).start()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        await self._runner.cleanup()
+
+    async def _metrics(self, _: web.Request) -> web.Response:
+        return web.Response(body=generate_latest(self._registry), headers={"Content-Type": CONTENT_TYPE_LATEST})
+
+    async def _health(self, _: web.Request) -> web.Response:
+        trouble = self._trouble()
+        return web.Response(text=trouble or "ok", status=503 if trouble else 200)
+
+    async def _readiness(self, _: web.Request) -> web.Response:
+        return web.Response(text="ok" if self._ready else "waiting for the cluster", status=200 if self._ready else 503)

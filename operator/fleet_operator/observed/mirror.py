@@ -1,0 +1,172 @@
+"""All that the operator knows of the cluster, from watches and from answers to its own writes. Decides nothing."""
+
+from collections.abc import Iterable, Mapping
+from decimal import Decimal
+from typing import Any, NamedTuple
+
+from fleet_operator.api import EncoderPool
+from fleet_operator.api.load import read_pool
+from fleet_operator.nodes.admission import Wishes, admits
+from fleet_operator.nodes.fleet import Fleet, NodeClass
+from fleet_operator.nodes.node import read_node
+from fleet_operator.nodes.requests import cpu_request
+from fleet_operator.nodes.shapes import DaemonLoad, pool_wishes
+from fleet_operator.observed.children import Child, newer
+from fleet_operator.observed.pods import PodState, read_pod
+from fleet_operator.specs.names import POOL_LABEL
+
+
+class Key(NamedTuple):
+    """A pool."""
+
+    namespace: str
+    name: str
+
+    def __str__(self) -> str:
+        return f"{self.namespace}/{self.name}"
+
+
+class Mirror:
+    """The cluster, as last seen.
+
+    Attributes:
+        pools: API objects of the pools.
+        fleet: The nodes.
+    """
+
+    def __init__(self) -> None:
+        self.pools: dict[Key, dict[str, Any]] = {}
+        self.fleet = Fleet()
+        self._parsed: dict[Key, tuple[Any, EncoderPool]] = {}
+        self._daemons: dict[tuple[str, str], DaemonLoad] = {}
+        self._children: dict[Key, dict[tuple[str, str], Child]] = {}
+        self._pods: dict[Key, dict[str, PodState]] = {}
+
+    def put_pool(self, body: Mapping[str, Any]) -> Key | None:
+        """A pool is new or was changed. Returns its key, None where what is known is newer."""
+        meta = body["metadata"]
+        key = Key(meta["namespace"], meta["name"])
+        known = self.pools.get(key)
+        if known and known["metadata"]["uid"] == meta["uid"] and not _newer(meta, known["metadata"]):
+            return None
+        meta = {name: value for name, value in meta.items() if name != "managedFields"}
+        self.pools[key] = {**body, "metadata": meta}
+        return key
+
+    def remove_pool(self, namespace: str, name: str) -> Key:
+        """A pool is gone."""
+        key = Key(namespace, name)
+        self.pools.pop(key, None)
+        self._parsed.pop(key, None)
+        return key
+
+    def parsed(self, key: Key) -> EncoderPool:
+        """The pool of a key that is known.
+
+        Raises:
+            PoolError: It is wrong; has all problems.
+        """
+        body = self.pools[key]
+        meta = body["metadata"]
+        version = (meta["uid"], meta["generation"], tuple(sorted((meta.get("annotations") or {}).items())))
+        known = self._parsed.get(key)
+        if known is None or known[0] != version:
+            known = self._parsed[key] = (version, read_pool(body))
+        return known[1]
+
+    def pools_on(self, kinds: Iterable[NodeClass]) -> list[Key]:
+        """Pools that may use nodes of some of these classes."""
+        kinds = list(kinds)
+        return [key for key, (_, pool) in self._parsed.items() if any(_takes(kind, pool) for kind in kinds)]
+
+    def put_node(self, body: Mapping[str, Any]) -> list[Key]:
+        """A node is new or was changed. Returns the pools to which that matters."""
+        return self.pools_on(self.fleet.put(read_node(body)))
+
+    def remove_node(self, name: str) -> list[Key]:
+        """A node is gone. Returns the pools to which that matters."""
+        return self.pools_on(self.fleet.remove(name))
+
+    def put_daemon(self, body: Mapping[str, Any]) -> bool:
+        """A DaemonSet is new or was changed. Returns whether that matters to plans."""
+        key = (body["metadata"]["namespace"], body["metadata"]["name"])
+        load = read_daemon(body)
+        if self._daemons.get(key) == load:
+            return False
+        self._daemons[key] = load
+        return load.cpus > 0 or self.fleet.look_at(load.wishes.keys())
+
+    def remove_daemon(self, namespace: str, name: str) -> bool:
+        """A DaemonSet is gone. Returns whether that matters to plans."""
+        gone = self._daemons.pop((namespace, name), None)
+        return gone is not None and gone.cpus > 0
+
+    @property
+    def daemons(self) -> Iterable[DaemonLoad]:
+        """What DaemonSets hold."""
+        return [each for each in self._daemons.values() if each.cpus > 0]
+
+    def put_child(self, child: Child) -> Key | None:
+        """A child is new or was changed. Returns its pool's key, None where what is known is newer."""
+        key = Key(child.namespace, child.pool)
+        children = self._children.setdefault(key, {})
+        known = children.get((child.kind, child.name))
+        if known and known.uid == child.uid and not newer(child.version, known.version):
+            return None
+        children[child.kind, child.name] = child
+        return key
+
+    def remove_child(self, kind: str, namespace: str, name: str, pool: str, uid: str) -> Key:
+        """A child is gone."""
+        key = Key(namespace, pool)
+        children = self._children.get(key, {})
+        if (known := children.get((kind, name))) and known.uid == uid:
+            del children[kind, name]
+        if not children:
+            self._children.pop(key, None)
+        return key
+
+    def children(self, key: Key) -> Mapping[tuple[str, str], Child]:
+        """Of a pool, by kind and name."""
+        return self._children.get(key, {})
+
+    def put_pod(self, body: Mapping[str, Any]) -> Key | None:
+        """A pod is new or was changed. Returns its pool's key where that matters, else None."""
+        meta = body["metadata"]
+        key = Key(meta["namespace"], meta["labels"][POOL_LABEL])
+        state = read_pod(body)
+        pods = self._pods.setdefault(key, {})
+        if pods.get(state.name) == state:
+            return None
+        pods[state.name] = state
+        return key
+
+    def remove_pod(self, namespace: str, name: str, pool: str) -> Key:
+        """A pod is gone."""
+        key = Key(namespace, pool)
+        pods = self._pods.get(key, {})
+        pods.pop(name, None)
+        if not pods:
+            self._pods.pop(key, None)
+        return key
+
+    def pods(self, key: Key) -> tuple[PodState, ...]:
+        """Of a pool."""
+        return tuple(self._pods.get(key, {}).values())
+
+
+def read_daemon(body: Mapping[str, Any]) -> DaemonLoad:
+    """What a DaemonSet holds on each node."""
+    template = body["spec"]["template"]["spec"]
+    wishes = Wishes(
+        template.get("nodeSelector") or {}, template.get("affinity") or {}, template.get("tolerations") or ()
+    )
+    return DaemonLoad(body["metadata"]["name"], wishes, cpu_request(template) or Decimal(0))
+
+
+def _takes(kind: NodeClass, pool: EncoderPool) -> bool:
+    return admits(dict(kind.labels), kind.taints, pool_wishes(pool.spec, gpus=True))
+
+
+def _newer(meta: Mapping[str, Any], known: Mapping[str, Any]) -> bool:
+    return newer(meta["resourceVersion"], known["resourceVersion"])

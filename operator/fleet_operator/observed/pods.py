@@ -1,0 +1,98 @@
+"""A Pod object -> what is told of it. Pure."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from fleet_operator.specs.names import DELETION_COST, SHAPE_LABEL
+
+IMAGE_REASONS = frozenset({"ErrImagePull", "ImagePullBackOff", "InvalidImageName", "ErrImageNeverPull"})
+CONFIG_REASONS = frozenset({"CreateContainerConfigError", "CreateContainerError", "RunContainerError"})
+_LAST_LINE = 300
+
+
+@dataclass(frozen=True, slots=True)
+class PodState:
+    """One pod of a pool.
+
+    Attributes:
+        shape: Which Deployment's it is, by its label.
+        waiting: Since when it finds no node; None where it has one.
+        trouble: Why it cannot run (`ImagePull`, `Crashing`, `Config`, `Unschedulable`), else empty.
+        message: The same in words.
+        ip: Its address, empty where it has none.
+        cost: `pod-deletion-cost`, as it is set.
+    """
+
+    name: str
+    shape: str
+    ready: bool
+    leaving: bool
+    waiting: datetime | None
+    trouble: str
+    message: str
+    ip: str
+    node: str
+    cost: int
+
+
+def read_pod(body: Mapping[str, Any]) -> PodState:
+    """The pod of an API object."""
+    meta, status = body["metadata"], body.get("status") or {}
+    conditions = {each["type"]: each for each in status.get("conditions") or ()}
+    scheduled = conditions.get("PodScheduled") or {}
+    waiting = None
+    trouble, message = _container_trouble(status.get("containerStatuses") or ())
+    if scheduled.get("status") == "False" and not (body.get("spec") or {}).get("nodeName"):
+        waiting = read_time(scheduled.get("lastTransitionTime") or meta["creationTimestamp"])
+        if scheduled.get("reason") == "Unschedulable":
+            trouble, message = "Unschedulable", scheduled.get("message") or ""
+    return PodState(
+        name=meta["name"],
+        shape=(meta.get("labels") or {}).get(SHAPE_LABEL, ""),
+        ready=(conditions.get("Ready") or {}).get("status") == "True",
+        leaving="deletionTimestamp" in meta,
+        waiting=waiting,
+        trouble=trouble,
+        message=message,
+        ip=status.get("podIP") or "",
+        node=(body.get("spec") or {}).get("nodeName") or "",
+        cost=_whole((meta.get("annotations") or {}).get(DELETION_COST)),
+    )
+
+
+def read_time(text: str) -> datetime:
+    """Of an API object's timestamp; aware."""
+    return datetime.fromisoformat(text.replace("Z", "+00:00"))
+
+
+def _container_trouble(statuses: Iterable[Mapping[str, Any]]) -> tuple[str, str]:
+    for each in statuses:
+        waiting = (each.get("state") or {}).get("waiting") or {}
+        ended = (each.get("lastState") or {}).get("terminated") or (each.get("state") or {}).get("terminated") or {}
+        reason = waiting.get("reason") or ""
+        if reason in IMAGE_REASONS:
+            return "ImagePull", f"{each.get('image')}: {waiting.get('message') or reason}"
+        if reason in CONFIG_REASONS:
+            return "Config", waiting.get("message") or reason
+        if reason == "CrashLoopBackOff" or (ended.get("exitCode") and not each.get("ready")):
+            return "Crashing", _why(ended)
+    return "", ""
+
+
+def _why(ended: Mapping[str, Any]) -> str:
+    """How a container ended: its last line where it left one."""
+    lines = [line for line in (ended.get("message") or "").splitlines() if line.strip()]
+    last = lines[-1].strip()[:_LAST_LINE] if lines else ""
+    exited = f"exit code {ended.get('exitCode', 'unknown')}"
+    if ended.get("reason") == "OOMKilled":
+        return "OOMKilled: it needed more memory than spec.resources.memory"
+    return f"{exited}: {last}" if last else exited
+
+
+def _whole(text: Any) -> int:
+    try:
+        return int(text or 0)
+    except ValueError:
+        return 0

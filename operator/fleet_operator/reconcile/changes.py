@@ -1,0 +1,81 @@
+"""What shall be, against what is -> the writes that are missing. Pure."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from fleet_operator.kube.resources import CHILDREN
+from fleet_operator.observed.children import Child
+from fleet_operator.reconcile.drift import APPLIED, covers
+from fleet_operator.specs.names import Object
+
+
+@dataclass(frozen=True, slots=True)
+class Apply:
+    """Apply an object.
+
+    Attributes:
+        body: The object.
+        new: Whether none was seen: then it must be looked up first, as a name may be another's.
+        restores: Whether it is as it was applied before, and somebody changed it since.
+    """
+
+    body: Object
+    new: bool
+    restores: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Delete:
+    """Delete an object that the pool has no use for any more."""
+
+    child: Child
+
+
+@dataclass(frozen=True, slots=True)
+class Blocked:
+    """An object's name is in use.
+
+    Attributes:
+        body: The object.
+        passing: Whether it is of a pool of that name that was deleted: it goes by itself.
+    """
+
+    body: Object
+    passing: bool
+
+
+Change = Apply | Delete | Blocked
+
+
+def changes(objects: Iterable[Object], children: Mapping[tuple[str, str], Child], uid: str) -> list[Change]:
+    """The writes, in order; none where all is as it shall be.
+
+    Args:
+        objects: What shall be, sealed.
+        children: What is, of any owner.
+        uid: Of the pool.
+    """
+    result: list[Change] = []
+    wanted = set()
+    for body in objects:
+        key = (body["kind"], body["metadata"]["name"])
+        wanted.add(key)
+        child = children.get(key)
+        if child is None:
+            result.append(Apply(body, new=True, restores=False))
+        elif child.owner != uid or child.leaving:
+            result.append(Blocked(body, passing=child.leaving or bool(child.owner)))
+        elif not covers(child.body, _content(body)):
+            result.append(Apply(body, new=False, restores=_hash(child.body) == _hash(body)))
+    extra = [child for key, child in children.items() if key not in wanted and child.owner == uid and not child.leaving]
+    # Last what was applied first: what pods need goes after them.
+    extra.sort(key=lambda child: (-CHILDREN.index(child.kind), child.name))
+    return result + [Delete(child) for child in extra]
+
+
+def _content(body: Object) -> Object:
+    return {key: value for key, value in body.items() if key not in ("apiVersion", "kind")}
+
+
+def _hash(body: Mapping[str, Object]) -> object:
+    return (body["metadata"].get("annotations") or {}).get(APPLIED)

@@ -1,0 +1,148 @@
+"""A snapshot -> the plan, the replicas of each shape, and every object that the pool shall have. Pure."""
+
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from fleet_operator.api import EncoderPool
+from fleet_operator.api.pool import GROUP
+from fleet_operator.cluster_plan import Kept, PoolPlan, ShapePlan, plan_pool
+from fleet_operator.nodes.distribute import Group, distribute
+from fleet_operator.observed.pods import PodState, read_time
+from fleet_operator.reconcile.drift import sealed
+from fleet_operator.reconcile.observation import Observation
+from fleet_operator.specs.account import account
+from fleet_operator.specs.autoscalers import horizontal_autoscaler, scaled_object
+from fleet_operator.specs.deployment import deployment
+from fleet_operator.specs.disruption import disruption_budget
+from fleet_operator.specs.monitor import pod_monitor
+from fleet_operator.specs.names import PLAN_ANNOTATION, Object, deployment_name
+from fleet_operator.specs.network import network_policy
+from fleet_operator.specs.runtime import runtime
+from fleet_operator.specs.service import service
+
+STUCK_AFTER = timedelta(seconds=60)
+"""A pod that has found no node for so long may go to another shape."""
+FULL_FOR = timedelta(minutes=10)
+"""So long a shape that pods moved away from gets no further ones."""
+FULL_SINCE = f"{GROUP}/full-since"
+"""Annotation of a Deployment whose pods moved to another shape for lack of room."""
+
+
+@dataclass(frozen=True, slots=True)
+class Desired:
+    """What shall be.
+
+    Attributes:
+        plan: What a replica is, by shape.
+        replicas: How many, by shape.
+        objects: All that the pool shall own, in the order of application.
+        again: After so many seconds the answer may be another one although nothing happened; None where not.
+    """
+
+    plan: PoolPlan
+    replicas: Mapping[str, int]
+    objects: tuple[Object, ...]
+    again: float | None
+
+
+def desired(seen: Observation) -> Desired:
+    """What shall be, by what was seen."""
+    plan = plan_pool(seen.pool, seen.shapes, seen.others, kept(seen.deployments.values()))
+    groups = [_group(row, seen) for row in plan.runnable]
+    spread = distribute(seen.pool.spec.replicas, groups)
+    objects = _shared(seen.pool, seen.uid, seen.kinds, seen)
+    for row in plan.runnable:
+        count = spread.counts[row.name]
+        if count or _exists(row.name, seen):
+            objects.append(_deployment(row, plan.inputs, count, row.name in spread.left, seen))
+    return Desired(plan, spread.counts, tuple(map(sealed, objects)), _again(groups, seen))
+
+
+def kept(deployments: Iterable[Mapping[str, Any]]) -> list[Kept]:
+    """What the Deployments that have pods, or shall have some, were planned with."""
+    found = []
+    for body in deployments:
+        text = (body["metadata"].get("annotations") or {}).get(PLAN_ANNOTATION)
+        if not text or not _in_use(body):
+            continue
+        try:
+            plan = json.loads(text)
+            labels = tuple((key, value) for key, value in plan["labels"])
+            found.append(Kept(plan["shape"], labels, int(plan["cpus"]), int(plan["gpus"]), plan["inputs"]))
+        except (ValueError, KeyError, TypeError):
+            continue  # somebody edited it: plan anew
+    return found
+
+
+def _in_use(body: Mapping[str, Any]) -> bool:
+    return bool((body.get("spec") or {}).get("replicas") or (body.get("status") or {}).get("replicas"))
+
+
+def _exists(shape: str, seen: Observation) -> bool:
+    """Whether a Deployment is there and in use: one that is not any more goes, and its plan is forgotten."""
+    body = seen.deployments.get(deployment_name(seen.pool.metadata.name, shape))
+    return body is not None and _in_use(body)
+
+
+def _group(row: ShapePlan, seen: Observation) -> Group:
+    body = seen.deployments.get(deployment_name(seen.pool.metadata.name, row.name)) or {}
+    since = _full_since(body)
+    return Group(
+        name=row.name,
+        places=row.places,
+        replicas=(body.get("spec") or {}).get("replicas") or 0,
+        stuck=sum(_is_stuck(pod, row.name, seen.now) for pod in seen.pods),
+        full=since is not None and seen.now - since < FULL_FOR,
+    )
+
+
+def _is_stuck(pod: PodState, shape: str, now: datetime) -> bool:
+    waiting = pod.shape == shape and not pod.leaving and pod.waiting is not None
+    return waiting and pod.waiting is not None and now - pod.waiting >= STUCK_AFTER
+
+
+def _full_since(body: Mapping[str, Any]) -> datetime | None:
+    text = (body.get("metadata", {}).get("annotations") or {}).get(FULL_SINCE)
+    try:
+        return read_time(text) if text else None
+    except ValueError:
+        return None
+
+
+def _deployment(row: ShapePlan, inputs: str, replicas: int, left: bool, seen: Observation) -> Object:
+    made = deployment(seen.pool, seen.uid, row, inputs, replicas, runtime(seen.pool, row.env, seen.images))
+    before = seen.deployments.get(made["metadata"]["name"]) or {}
+    since = _full_since(before)
+    if left:
+        since = seen.now
+    if since is not None and seen.now - since < FULL_FOR:
+        made["metadata"]["annotations"][FULL_SINCE] = since.strftime("%Y-%m-%dT%H:%M:%SZ")
+    return made
+
+
+def _shared(pool: EncoderPool, uid: str, kinds: frozenset[str], seen: Observation) -> list[Object]:
+    """What a pool has once, whatever its shapes."""
+    program = runtime(pool, (), seen.images)
+    objects = [account(pool, uid), service(pool, uid, program), disruption_budget(pool, uid)]
+    if pool.spec.network_policy.mode == "Restrict":
+        objects.append(network_policy(pool, uid, program))
+    scaling = pool.spec.autoscaling
+    if scaling.mode == "Auto" and scaling.backend == "HPA":
+        objects.append(horizontal_autoscaler(pool, uid))
+    if scaling.mode == "Auto" and scaling.backend == "KEDA" and "ScaledObject" in kinds:
+        objects.append(scaled_object(pool, uid))
+    if pool.spec.monitoring.pod_monitor == "Auto" and "PodMonitor" in kinds:
+        objects.append(pod_monitor(pool, uid, program))
+    return objects
+
+
+def _again(groups: Iterable[Group], seen: Observation) -> float | None:
+    """When a waiting pod counts as stuck, or a full shape as free again."""
+    moments = [pod.waiting + STUCK_AFTER for pod in seen.pods if pod.waiting is not None and not pod.leaving]
+    if any(group.full for group in groups):
+        moments += [since + FULL_FOR for body in seen.deployments.values() if (since := _full_since(body)) is not None]
+    later = [(moment - seen.now).total_seconds() for moment in moments if moment > seen.now]
+    return min(later) + 1 if later else None

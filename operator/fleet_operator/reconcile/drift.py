@@ -1,0 +1,60 @@
+"""Whether an object is as it was applied. Pure.
+
+Only fields that were applied count: what the API server filled in, and what others added, is theirs.
+"""
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from fleet_operator.api.pool import GROUP
+from fleet_operator.quantity import QuantityError, parse_quantity
+
+APPLIED = f"{GROUP}/applied"
+"""Annotation: hash of what was applied. An apply that gives up a field has another hash, and only so is it seen."""
+
+_KEYS = ("name", "mountPath", "uid", "topologyKey", "key")
+"""What tells the entries of a list apart, where the entries are alike in having it."""
+
+
+def sealed(body: Mapping[str, Any]) -> dict[str, Any]:
+    """`body` with the annotation `APPLIED`."""
+    digest = hashlib.sha256(json.dumps(body, sort_keys=True).encode()).hexdigest()[:16]
+    meta = body["metadata"]
+    return {**body, "metadata": {**meta, "annotations": {**meta.get("annotations", {}), APPLIED: digest}}}
+
+
+def covers(live: Any, applied: Any) -> bool:
+    """Whether `live` has all that was applied."""
+    if isinstance(applied, Mapping):
+        there = live if isinstance(live, Mapping) else {} if live is None else None
+        return there is not None and all(covers(there.get(key), value) for key, value in applied.items())
+    if isinstance(applied, Sequence) and not isinstance(applied, str):
+        return _covers_list(live if isinstance(live, list) else [], applied)
+    # The API server leaves an empty text out.
+    return live == applied or (live is None and applied == "") or _same_amount(live, applied)
+
+
+def _covers_list(live: Sequence[Any], applied: Sequence[Any]) -> bool:
+    key = next((key for key in _KEYS if _unique(applied, key)), None)
+    if key is None:
+        return len(live) == len(applied) and all(map(covers, live, applied))
+    there = {each[key]: each for each in live if isinstance(each, Mapping) and key in each}
+    return all(covers(there.get(each[key]), each) and each[key] in there for each in applied)
+
+
+def _unique(entries: Sequence[Any], key: str) -> bool:
+    if not entries or not all(isinstance(each, Mapping) and isinstance(each.get(key), str) for each in entries):
+        return False
+    return len({each[key] for each in entries}) == len(entries)
+
+
+def _same_amount(live: Any, applied: Any) -> bool:
+    """`0.5` and `500m`: the API server keeps quantities in its own way."""
+    if isinstance(live, bool | None) or isinstance(applied, bool | None):
+        return False
+    try:
+        return parse_quantity(str(live)) == parse_quantity(str(applied))
+    except QuantityError:
+        return False

@@ -1,0 +1,33 @@
+"""The status of a pool that this operator cannot read. Pure.
+
+The API server has judged the pool by the definition that is installed; where that is another one than this operator's,
+it may let through what the operator does not know.
+"""
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+
+_ADVICE = "the definition in the cluster is not this operator's: `kubectl apply --server-side -f crds/` of its version"
+
+
+def invalid_status(body: Mapping[str, Any], problems: str, now: datetime) -> dict[str, Any]:
+    """The status as it was, with conditions that say what is wrong; pods are left as they are."""
+    before = body.get("status") or {}
+    known = {each["type"]: each for each in before.get("conditions") or ()}
+    found = []
+    for kind in ("Ready", "Progressing", "ThreadsPlanned", "ScalingActive", "Schedulable", "Healthy"):
+        old = known.get(kind) or {}
+        state = "False" if kind in ("Ready", "Progressing", "ThreadsPlanned") else "Unknown"
+        since = old["lastTransitionTime"] if old.get("status") == state else now.strftime("%Y-%m-%dT%H:%M:%SZ")
+        found.append(
+            {
+                "type": kind,
+                "status": state,
+                "observedGeneration": body["metadata"]["generation"],
+                "lastTransitionTime": since,
+                "reason": "InvalidSpec",
+                "message": f"{problems}: {_ADVICE}"[:4096],
+            }
+        )
+    return {**before, "observedGeneration": body["metadata"]["generation"], "conditions": found}

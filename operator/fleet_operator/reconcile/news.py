@@ -1,0 +1,57 @@
+"""Two statuses of a pool -> the events between them. Pure.
+
+The status is the memory: what it said before is no news, also to an operator that was just started. What counts up and
+down by itself (ready replicas, waiting pods) is none either: events are for what somebody would want to be told once.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+WATCHED = ("ThreadsPlanned", "Schedulable", "Healthy", "Progressing")
+"""Conditions whose turn for the worse is an event. Ready follows from them."""
+_BAD_THOUGH_TRUE = frozenset({"CpuOvercommitted", "Kept", "FromResources"})
+_FINE_THOUGH_FALSE = frozenset({"Complete", "Paused"})
+
+
+@dataclass(frozen=True, slots=True)
+class News:
+    """One event: `Normal` or `Warning`, a reason of one word, a sentence."""
+
+    type: str
+    reason: str
+    message: str
+
+
+def news(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[News]:
+    """The events, in the order of importance."""
+    return [*_plans(old, new), *_turns(old, new)]
+
+
+def _plans(old: Mapping[str, Any], new: Mapping[str, Any]) -> Iterable[News]:
+    """A shape's replicas are planned anew."""
+    before = {row["name"]: row for row in old.get("threadPlan") or ()}
+    for row in new.get("threadPlan") or ():
+        share = (row["cpusPerReplica"], row["gpusPerReplica"])
+        known = before.get(row["name"])
+        if row["cpusPerReplica"] and (known is None or (known["cpusPerReplica"], known["gpusPerReplica"]) != share):
+            gpus = f", {share[1]} GPUs" if share[1] else ""
+            yield News("Normal", "Planned", f"{row['name']}: {share[0]} CPUs{gpus} a replica: {row['reason']}")
+
+
+def _turns(old: Mapping[str, Any], new: Mapping[str, Any]) -> Iterable[News]:
+    before = {each["type"]: each for each in old.get("conditions") or ()}
+    for each in new.get("conditions") or ():
+        known = before.get(each["type"]) or {}
+        if each["type"] not in WATCHED or known.get("reason") == each["reason"]:
+            continue
+        if _is_bad(each):
+            yield News("Warning", each["reason"], each["message"])
+        elif known and _is_bad(known):
+            yield News("Normal", each["reason"], f"{each['type']} again: {each['message']}")
+
+
+def _is_bad(condition: Mapping[str, Any]) -> bool:
+    if condition["status"] == "True":
+        return condition["reason"] in _BAD_THOUGH_TRUE
+    return condition["reason"] not in _FINE_THOUGH_FALSE

@@ -1,0 +1,150 @@
+"""A snapshot and what was made of it -> the pool's status. Pure."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+from fleet_operator.api.status import Condition, EnvRow, Load, PoolStatus, ShapeRow
+from fleet_operator.cluster_plan import ShapePlan
+from fleet_operator.environment import model_source
+from fleet_operator.quantity import format_quantity
+from fleet_operator.reconcile.conditions import Finding, findings, totals
+from fleet_operator.reconcile.desired import Desired
+from fleet_operator.reconcile.observation import Observation, Trouble
+from fleet_operator.specs.names import POOL_LABEL, deployment_name
+
+_LONGEST_MESSAGE = 4096
+_LONGEST_LINE = 1024
+_NOT_YET_ALWAYS_THERE = ("lastScale", "fingerprint")
+"""Fields that are written elsewhere, and stay as they are."""
+
+
+def status(seen: Observation, made: Desired, troubles: Sequence[Trouble]) -> dict[str, Any]:
+    """The whole status, as JSON.
+
+    Args:
+        seen: The snapshot.
+        made: What shall be.
+        troubles: Writes that failed at this visit.
+    """
+    name = seen.pool.metadata.name
+    replicas, ready = totals(seen.deployments.values())
+    rows = tuple(_row(row, made, seen) for row in made.plan.rows)
+    result = PoolStatus(
+        observed_generation=seen.generation,
+        replicas=replicas,
+        ready_replicas=ready,
+        selector=f"{POOL_LABEL}={name}",
+        threads=_summary(rows),
+        model=_model(seen),
+        thread_plan=rows,
+        conditions=_conditions(findings(seen, made, troubles), seen),
+        **_load(seen),
+    ).model_dump(by_alias=True, exclude_none=True, mode="json")
+    for field in _NOT_YET_ALWAYS_THERE:
+        if field in seen.status:
+            result[field] = seen.status[field]
+    return result
+
+
+def difference(old: Mapping[str, Any], new: Mapping[str, Any]) -> dict[str, Any]:
+    """The merge patch from one status to another; empty where they are the same."""
+    patch: dict[str, Any] = {name: None for name in old if name not in new}
+    return patch | {name: value for name, value in new.items() if old.get(name) != value}
+
+
+def _row(row: ShapePlan, made: Desired, seen: Observation) -> ShapeRow:
+    shape, share = row.shape, row.share
+    deployment = deployment_name(seen.pool.metadata.name, row.name)
+    there = seen.deployments.get(deployment)
+    count = made.replicas.get(row.name, 0)
+    theirs = {each["name"] for each in seen.pool.spec.pod_template.env}
+    return ShapeRow(
+        name=row.name,
+        deployment=deployment if there or count else "",
+        nodes=shape.nodes if shape else 0,
+        allocatable_cpus=format_quantity(shape.cpus) if shape else "",
+        held_cpus=format_quantity(shape.held + row.others) if shape else "",
+        reserved_cpus=format_quantity(seen.pool.spec.resources.reserved_cpus) if shape else "",
+        gpus=shape.gpus if shape else 0,
+        cpus_per_replica=share.cpus,
+        gpus_per_replica=share.gpus,
+        fit=share.fit,
+        reason=share.reason[:_LONGEST_LINE],
+        replicas=count,
+        ready_replicas=((there or {}).get("status") or {}).get("readyReplicas") or 0,
+        env=tuple(
+            EnvRow(
+                name=each.name,
+                value=each.value,
+                reason="overridden by spec.podTemplate.env" if each.name in theirs else each.reason,
+            )
+            for each in (row.budget.env() if row.budget else ())
+        ),
+    )
+
+
+def _summary(rows: Iterable[ShapeRow]) -> str:
+    """CPUs of a replica by shape; of the shapes in use, where some are."""
+    counts = {row.cpus_per_replica: row.replicas for row in rows if row.cpus_per_replica}
+    used = [cpus for cpus, replicas in counts.items() if replicas] or list(counts)
+    return ",".join(str(cpus) for cpus in sorted(used, reverse=True))[:128]
+
+
+def _model(seen: Observation) -> str:
+    model = seen.pool.spec.model
+    where, value = model_source(model)
+    if where == "pvc" and model.pvc is not None:
+        value = "/".join(filter(None, (model.pvc.claim_name, model.pvc.path)))
+    text = f"{value}@{model.revision}" if model.revision else value
+    return text if len(text) <= 317 else f"...{text[-314:]}"
+
+
+def _load(seen: Observation) -> dict[str, Any]:
+    """What the autoscaler found. Load is as it was when the recommendation last changed: no write every second."""
+    decision = seen.decision
+    if decision is None:
+        return {"bottleneck": seen.status.get("bottleneck", "")} if seen.pool.spec.autoscaling.mode != "Off" else {}
+    unchanged = (
+        seen.status.get("recommendedReplicas") == decision.recommended
+        and seen.status.get("bottleneck", "") == decision.bottleneck
+        and "load" in seen.status
+    )
+    if unchanged:
+        return {
+            "bottleneck": decision.bottleneck,
+            "recommended_replicas": decision.recommended,
+            "recommendation": seen.status.get("recommendation", ""),
+            "load": Load.model_validate(seen.status["load"]),
+        }
+    return {
+        "bottleneck": decision.bottleneck,
+        "recommended_replicas": decision.recommended,
+        "recommendation": decision.reason[:_LONGEST_LINE],
+        "load": Load(
+            demand_patches_per_second=decision.demand,
+            served_patches_per_second=decision.served,
+            capacity_patches_per_second=decision.capacity,
+            pending_patches=decision.pending,
+        ),
+    }
+
+
+def _conditions(found: Iterable[Finding], seen: Observation) -> tuple[Condition, ...]:
+    before = {each.get("type"): each for each in seen.status.get("conditions") or ()}
+    return tuple(_condition(each, before.get(each.type), seen.generation, seen.now) for each in found)
+
+
+def _condition(found: Finding, before: Mapping[str, Any] | None, generation: int, now: datetime) -> Condition:
+    same = before is not None and before.get("status") == found.status
+    since = before["lastTransitionTime"] if same and before else now.strftime("%Y-%m-%dT%H:%M:%SZ")
+    return Condition.model_validate(
+        {
+            "type": found.type,
+            "status": found.status,
+            "observedGeneration": generation,
+            "lastTransitionTime": since,
+            "reason": found.reason,
+            "message": found.message[:_LONGEST_MESSAGE],
+        }
+    )
