@@ -8,8 +8,9 @@ of the fields that a share is made of plans anew, as that restarts the pods anyw
 """
 
 import hashlib
+import json
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from decimal import Decimal
 
 from fleet_operator.api import EncoderPool
@@ -17,6 +18,7 @@ from fleet_operator.api.pool import GROUP
 from fleet_operator.environment import EnvVar, settings
 from fleet_operator.nodes.shapes import Shape
 from fleet_operator.nodes.share import Share, blind_share, share
+from fleet_operator.quantity import format_quantity, parse_quantity
 from fleet_operator.threads import ThreadBudget, budget
 
 REPLAN = f"{GROUP}/replan"
@@ -35,6 +37,7 @@ class Kept:
         cpus: Of a replica.
         gpus: Of a replica.
         inputs: `inputs_hash` at that time.
+        others: CPUs of a node that other pods held at that time.
     """
 
     shape: str
@@ -42,6 +45,22 @@ class Kept:
     cpus: int
     gpus: int
     inputs: str
+    others: Decimal = Decimal(0)
+
+    def dump(self) -> str:
+        """As text, to be kept with the pods."""
+        return json.dumps({**asdict(self), "others": format_quantity(self.others)}, separators=(",", ":"))
+
+    @classmethod
+    def load(cls, text: str) -> "Kept | None":
+        """From text; None where somebody has changed it."""
+        try:
+            read = json.loads(text)
+            labels = tuple((str(key), value) for key, value in read["labels"])
+            others = parse_quantity(read["others"])
+            return cls(read["shape"], labels, int(read["cpus"]), int(read["gpus"]), read["inputs"], others)
+        except (ValueError, KeyError, TypeError):
+            return None
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +94,7 @@ class ShapePlan:
 
     def kept(self, inputs: str) -> Kept:
         """To be remembered with the pods."""
-        return Kept(self.name, self.labels, self.share.cpus, self.share.gpus, inputs)
+        return Kept(self.name, self.labels, self.share.cpus, self.share.gpus, inputs, self.others)
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,6 +152,8 @@ def plan_pool(
 
 
 def _row(pool: EncoderPool, shape: Shape, others: Decimal, kept: Kept | None, inputs: str) -> ShapePlan:
+    if kept is not None and kept.inputs == inputs:
+        others = kept.others
     now = share(shape, others, pool.spec.resources)
     row = ShapePlan(shape, shape.name, shape.labels, now, others, None, ())
     if kept is None or kept.inputs != inputs or not kept.cpus or (kept.cpus, kept.gpus) == (now.cpus, now.gpus):

@@ -12,16 +12,16 @@ break a sum, counters that start anew, is sorted out in `loads`.
 
 **What counts.** Below saturation batches are small and CPU slots are seen at moments only, so a replica that is half
 busy says little, and one that is nearly idle nothing (`MIN_BUSY`). New evidence replaces the old as fast as it is
-the stronger: saturation corrects what was learnt of a quiet pool within minutes; a pool that became quiet, as its media became
-cheaper, takes an hour or so to show it. An encoder that is stuck is busy and encodes nothing: it lowers the estimate,
-as it does what the pool can do.
+the stronger: saturation corrects what was learnt of a quiet pool within minutes; a pool that became quiet, as its media
+became cheaper, takes an hour or so to show it. An encoder that is stuck is busy and encodes nothing: it lowers the
+estimate, as it does what the pool can do.
 """
 
 from dataclasses import dataclass, field
 
 from fleet_operator.autoscale.loads import PoolLoad
 
-MIN_BUSY = 0.2
+MIN_BUSY = 0.15
 """Below this a replica's rate over its busy share is a ratio of two small numbers, mostly noise."""
 
 CACHED_COST = 0.05

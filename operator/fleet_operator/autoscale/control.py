@@ -46,8 +46,7 @@ class State:
     Attributes:
         capacity: Of a replica.
         history: For windows and policies.
-        seen: When a serving pod last had a sample, or was not to be expected: at the first decision, or with no replicas;
-            in seconds.
+        seen: When a serving pod last had a sample, in seconds; or the first decision, or when there were no replicas.
         asked: The last decision, where it was a change.
     """
 

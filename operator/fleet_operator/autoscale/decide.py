@@ -22,12 +22,15 @@ from math import ceil
 from typing import Literal
 
 from fleet_operator.api.scaling import Autoscaling
-from fleet_operator.autoscale.capacity import MIN_BUSY, Capacity
+from fleet_operator.autoscale.capacity import Capacity
 from fleet_operator.autoscale.figures import counted, short
 from fleet_operator.autoscale.loads import PoolLoad
 
 TOLERANCE = 0.1
 """Part of the present number within which the needed one is no reason to change it."""
+
+IDLE = 0.2
+"""Busy share below which replicas are nearly idle; over `capacity.MIN_BUSY`, so that above it capacity is measured."""
 
 Bottleneck = Literal["cpu", "device", ""]
 Basis = Literal["load", "hold", "fallback", "disabled"]
@@ -107,7 +110,7 @@ def _unmeasured(spec: Autoscaling, current: int, ready: int, load: PoolLoad) -> 
         if ready < current:
             return current, f"{unknown}: {current} held until all are ready", "hold"
         return current + 1, f"{unknown}, {short(load.pending)} patches waiting: one more", "load"
-    if load.share_busy < MIN_BUSY:
+    if load.share_busy < IDLE:
         needed = min(current, ceil(_enough_for_idle(load, target)) + max(0, ready - load.pods))
         return needed, f"{unknown}: {needed} needed", "load"
     return current, f"{unknown}: {current} held", "hold"
@@ -121,7 +124,7 @@ def _measured(
     backlog = max(0.0, load.pending - per_replica * load.pods)
     work = load.offered * capacity.work_share + backlog / spec.targets.backlog_seconds
     exact = work / (per_replica * target)
-    if load.share_busy < MIN_BUSY and not backlog:
+    if load.share_busy < IDLE and not backlog:
         exact = min(exact, _enough_for_idle(load, target))
     upwards = exact > load.pods
     if not upwards:
@@ -142,11 +145,11 @@ def _measured(
 
 
 def _enough_for_idle(load: PoolLoad, target: float) -> float:
-    """Replicas for a pool that is nearly idle: as if it were at `MIN_BUSY`, from where on capacity is measured.
+    """Replicas for a pool that is nearly idle: as if it were as busy as `IDLE`.
 
     So neither a pool of unknown capacity nor one whose media became much cheaper stays large for good.
     """
-    return load.pods * MIN_BUSY / target
+    return load.pods * IDLE / target
 
 
 def _beside(load: PoolLoad, capacity: Capacity, backlog: float) -> str:
@@ -155,7 +158,7 @@ def _beside(load: PoolLoad, capacity: Capacity, backlog: float) -> str:
         parts.append(f"{_percent(capacity.cached_share)} of them cached")
     if backlog:
         parts.append(f"{short(backlog)} waiting")
-    elif load.share_busy < MIN_BUSY:
+    elif load.share_busy < IDLE:
         parts.append("nearly idle")
     return f" ({', '.join(parts)})" if parts else ""
 
@@ -165,6 +168,6 @@ def _percent(share: float) -> str:
 
 
 def _bottleneck(load: PoolLoad) -> Bottleneck:
-    if load.share_busy < MIN_BUSY:
+    if load.share_busy < IDLE:
         return ""
     return "device" if load.device_busy > load.cpu_busy else "cpu"

@@ -1,6 +1,5 @@
 """A snapshot -> the plan, the replicas of each shape, and every object that the pool shall have. Pure."""
 
-import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -63,18 +62,8 @@ def desired(seen: Observation) -> Desired:
 
 def kept(deployments: Iterable[Mapping[str, Any]]) -> list[Kept]:
     """What the Deployments that have pods, or shall have some, were planned with."""
-    found = []
-    for body in deployments:
-        text = (body["metadata"].get("annotations") or {}).get(PLAN_ANNOTATION)
-        if not text or not _in_use(body):
-            continue
-        try:
-            plan = json.loads(text)
-            labels = tuple((key, value) for key, value in plan["labels"])
-            found.append(Kept(plan["shape"], labels, int(plan["cpus"]), int(plan["gpus"]), plan["inputs"]))
-        except (ValueError, KeyError, TypeError):
-            continue  # somebody edited it: plan anew
-    return found
+    texts = [(body["metadata"].get("annotations") or {}).get(PLAN_ANNOTATION) for body in deployments if _in_use(body)]
+    return [kept for text in texts if text and (kept := Kept.load(text))]
 
 
 def _in_use(body: Mapping[str, Any]) -> bool:

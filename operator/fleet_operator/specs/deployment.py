@@ -1,8 +1,5 @@
 """Deployment: the pods on nodes of one shape."""
 
-import json
-from dataclasses import asdict
-
 from fleet_operator.api import EncoderPool
 from fleet_operator.cluster_plan import ShapePlan
 from fleet_operator.specs.container import container, volumes
@@ -36,7 +33,7 @@ def deployment(pool: EncoderPool, uid: str, row: ShapePlan, inputs: str, replica
         program: What a pod runs.
     """
     shape = {SHAPE_LABEL: row.name}
-    kept = json.dumps(asdict(row.kept(inputs)), separators=(",", ":"))
+    kept = row.kept(inputs).dump()
     meta = metadata(pool, uid, deployment_name(pool.metadata.name, row.name), annotations={PLAN_ANNOTATION: kept})
     meta["labels"] = labels(pool, shape)
     return {
