@@ -41,16 +41,26 @@ SGLANG_IMAGE = "lmsysorg/sglang:v0.5.23"
     help="Address of /metrics and /healthz.",
 )
 @click.option(
+    "--scaling-interval",
+    type=click.FloatRange(min=1),
+    envvar="ENCODERFLEET_SCALING_INTERVAL",
+    default=15,
+    show_default=True,
+    help="Seconds between two looks at the load of pools.",
+)
+@click.option(
     "--log-level", type=click.Choice(["debug", "info", "warning"]), envvar="ENCODERFLEET_LOG_LEVEL", default="info"
 )
-def main(namespaces: tuple[str, ...], image: str, sglang_image: str, http: str, log_level: str) -> None:
+def main(
+    namespaces: tuple[str, ...], image: str, sglang_image: str, http: str, scaling_interval: float, log_level: str
+) -> None:
     """Run the operator: make of every EncoderPool the encoders that it describes.
 
     Uses the service account of its pod, else the kubeconfig.
     """
     logging.basicConfig(level=log_level.upper(), format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     logging.getLogger("kopf").setLevel("DEBUG" if log_level == "debug" else "WARNING")
-    asyncio.run(run(Options(namespaces, image, sglang_image, http)))
+    asyncio.run(run(Options(namespaces, image, sglang_image, http, scaling_interval)))
 
 
 if __name__ == "__main__":

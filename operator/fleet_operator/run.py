@@ -20,6 +20,7 @@ from fleet_operator.metrics import Metrics
 from fleet_operator.observed.mirror import Mirror
 from fleet_operator.observed.occupancy import Occupancy
 from fleet_operator.reconcile.reconciler import Reconciler, World
+from fleet_operator.scaling.scaler import Scaler
 from fleet_operator.specs.names import MANAGER
 from fleet_operator.specs.runtime import Images
 
@@ -37,6 +38,7 @@ class Options:
     image: str
     sglang_image: str
     http: str
+    scaling_interval: float
 
 
 async def run(options: Options) -> None:
@@ -66,6 +68,9 @@ async def run(options: Options) -> None:
             outdated=await _outdated(api, metrics),
         )
         controller = Controller(mirror, Reconciler(world), metrics)
+        world.insight = scaler = Scaler(
+            api, mirror, world.recorder, metrics, controller.look_at, options.scaling_interval
+        )
         watched = [KIND, "Pod", *(kind for kind in CHILDREN if kind not in OPTIONAL or kind in kinds)]
         if reads_nodes:
             watched.append("Node")
@@ -74,10 +79,16 @@ async def run(options: Options) -> None:
         server.ready(lambda: "")
         where = ", ".join(options.namespaces) or "all namespaces"
         log.info("serving pools of %s; watching %s", where, ", ".join(watched))
+        scaling = asyncio.create_task(scaler.run())
+        scaling.add_done_callback(lambda _: stop.set())
         try:
             await watch(controller, watched, options.namespaces, stop)
         finally:
+            scaling.cancel()
             await controller.close()
+        await asyncio.wait([scaling])
+        if not scaling.cancelled():
+            scaling.result()
 
 
 async def _may_watch(api: Api, kind: str, namespace: str | None) -> bool:

@@ -44,6 +44,7 @@ class Observation:
         images: Where the pool names none.
         decision: What the autoscaler last found, None where it does not look or has not yet.
         now: UTC.
+        fingerprint: Of the model that the encoders serve; empty where it is not known.
     """
 
     pool: EncoderPool
@@ -58,6 +59,7 @@ class Observation:
     images: Images
     decision: Decision | None
     now: datetime
+    fingerprint: str = ""
     deployments: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:

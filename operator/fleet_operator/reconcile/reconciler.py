@@ -1,11 +1,11 @@
 """One visit to a pool: observe, plan, apply, report. Touches the world and decides nothing."""
 
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from decimal import Decimal
-from typing import Any
+from typing import Any, Protocol
 
 from fleet_operator.api import EncoderPool, PoolError
 from fleet_operator.autoscale import Decision
@@ -22,6 +22,7 @@ from fleet_operator.reconcile.invalid import invalid_status
 from fleet_operator.reconcile.news import news
 from fleet_operator.reconcile.observation import Observation, Trouble
 from fleet_operator.reconcile.status import difference, status
+from fleet_operator.specs.names import DELETION_COST
 from fleet_operator.specs.runtime import Images
 
 log = logging.getLogger(__name__)
@@ -39,6 +40,19 @@ OUTDATED = Trouble(
 )
 
 
+class Insight(Protocol):
+    """What the encoders of a pool say of themselves; see `scaling.scaler`."""
+
+    def decision(self, key: Key) -> Decision | None:
+        """About its replicas."""
+
+    def fingerprint(self, key: Key) -> str:
+        """Of its model."""
+
+    def costs(self, key: Key) -> Mapping[str, int]:
+        """Of deleting each pod."""
+
+
 @dataclass
 class World:
     """What a reconciler works with.
@@ -52,7 +66,7 @@ class World:
         reads_nodes: Whether nodes are watched.
         occupancy: What other pods hold on nodes.
         outdated: Whether the definition in the cluster is not this operator's.
-        decision: The autoscaler's last word on a pool.
+        insight: What is known of the encoders themselves.
     """
 
     api: Api
@@ -63,7 +77,7 @@ class World:
     reads_nodes: bool
     occupancy: Occupancy
     outdated: bool = False
-    decision: Callable[[Key], Decision | None] = lambda _: None
+    insight: Insight | None = None
 
 
 class Reconciler:
@@ -121,7 +135,7 @@ class Reconciler:
         there: tuple[Shape, ...] | None,
         others: Mapping[str, Decimal],
     ) -> Observation:
-        mirror = self._world.mirror
+        mirror, insight = self._world.mirror, self._world.insight
         return Observation(
             pool=pool,
             uid=body["metadata"]["uid"],
@@ -133,7 +147,8 @@ class Reconciler:
             pods=mirror.pods(key),
             kinds=self._world.kinds,
             images=self._world.images,
-            decision=self._world.decision(key),
+            decision=insight.decision(key) if insight else None,
+            fingerprint=insight.fingerprint(key) if insight else "",
             now=_now(),
         )
 
@@ -168,8 +183,21 @@ class Reconciler:
             await self._world.recorder.record(
                 Subject(*key, seen.uid), "Normal", "Restored", f"{kind} {name} was changed by somebody: put back"
             )
+        if kind == "Deployment" and _shrinks(change.body, seen):
+            await self._mark_idlest(key, seen)
         mirror.put_child(read_child(kind, await api.apply(change.body)))
         return None
+
+    async def _mark_idlest(self, key: Key, seen: Observation) -> None:
+        """Say which pods to take first, whoever asked for fewer."""
+        costs = self._world.insight.costs(key) if self._world.insight else {}
+        for pod in seen.pods:
+            if not pod.leaving and costs.get(pod.name, pod.cost) != pod.cost:
+                annotation = {"metadata": {"annotations": {DELETION_COST: str(costs[pod.name])}}}
+                try:
+                    await self._world.api.patch("Pod", key.namespace, pod.name, annotation)
+                except ApiError as error:
+                    log.info("%s: pod %s not marked: %s", key, pod.name, error)
 
     async def _report(self, key: Key, body: Mapping[str, Any], new: Mapping[str, Any]) -> None:
         """Write the status where it differs, and say what is new in it."""
@@ -193,6 +221,11 @@ class Reconciler:
         self._world.mirror.put_pool(answer)
         for each in news(old, new):
             await self._world.recorder.record(Subject(*key, uid), each.type, each.reason, each.message)
+
+
+def _shrinks(body: Mapping[str, Any], seen: Observation) -> bool:
+    before = seen.deployments.get(body["metadata"]["name"])
+    return before is not None and body["spec"]["replicas"] < (before["spec"].get("replicas") or 0)
 
 
 def _now() -> datetime:

@@ -15,8 +15,6 @@ from fleet_operator.specs.names import POOL_LABEL, deployment_name
 
 _LONGEST_MESSAGE = 4096
 _LONGEST_LINE = 1024
-_NOT_YET_ALWAYS_THERE = ("lastScale", "fingerprint")
-"""Fields that are written elsewhere, and stay as they are."""
 
 
 def status(seen: Observation, made: Desired, troubles: Sequence[Trouble]) -> dict[str, Any]:
@@ -37,13 +35,13 @@ def status(seen: Observation, made: Desired, troubles: Sequence[Trouble]) -> dic
         selector=f"{POOL_LABEL}={name}",
         threads=_summary(rows),
         model=_model(seen),
+        fingerprint=seen.fingerprint or seen.status.get("fingerprint", ""),
         thread_plan=rows,
         conditions=_conditions(findings(seen, made, troubles), seen),
         **_load(seen),
     ).model_dump(by_alias=True, exclude_none=True, mode="json")
-    for field in _NOT_YET_ALWAYS_THERE:
-        if field in seen.status:
-            result[field] = seen.status[field]
+    if "lastScale" in seen.status:
+        result["lastScale"] = seen.status["lastScale"]  # the autoscaler's to write
     return result
 
 

@@ -1,0 +1,70 @@
+"""Reading encoders' /metrics: many at a time, each bounded in time and size."""
+
+import asyncio
+import time
+from collections.abc import Callable, Mapping
+from types import TracebackType
+from typing import Self
+
+import aiohttp
+
+from fleet_operator.autoscale import MetricsError, Reading, read
+
+CONNECTIONS = 512
+TIMEOUT_SECONDS = 2.0
+MAX_BYTES = 1 << 20
+"""An encoder's metrics have 60 KB; what is much larger is not an encoder's."""
+
+
+class Scraper:
+    """Reads. An async context manager.
+
+    Args:
+        observe: Told how each reading ended: `ok`, `unreachable` or `not_metrics`.
+    """
+
+    def __init__(self, observe: Callable[[str], None]) -> None:
+        self._observe = observe
+        self._session: aiohttp.ClientSession | None = None
+
+    async def __aenter__(self) -> Self:
+        # Pods come and go, and a proxy has no business between us: neither cookies nor the environment's settings.
+        connector = aiohttp.TCPConnector(limit=CONNECTIONS, use_dns_cache=False)
+        timeout = aiohttp.ClientTimeout(total=None, sock_connect=TIMEOUT_SECONDS, sock_read=TIMEOUT_SECONDS)
+        self._session = aiohttp.ClientSession(
+            connector=connector, timeout=timeout, cookie_jar=aiohttp.DummyCookieJar(), trust_env=False
+        )
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        assert self._session is not None
+        await self._session.close()
+
+    async def read(self, addresses: Mapping[str, str]) -> dict[str, Reading]:
+        """Readings of those that answer.
+
+        Args:
+            addresses: Name -> `host:port`.
+        """
+        names = list(addresses)
+        readings = await asyncio.gather(*(self._one(addresses[name]) for name in names))
+        return {name: reading for name, reading in zip(names, readings, strict=True) if reading is not None}
+
+    async def _one(self, address: str) -> Reading | None:
+        assert self._session is not None
+        try:
+            async with self._session.get(f"http://{address}/metrics", allow_redirects=False) as answer:
+                body = await answer.content.read(MAX_BYTES + 1) if answer.status == 200 else b""
+                while 0 < len(body) <= MAX_BYTES and (more := await answer.content.read(MAX_BYTES + 1 - len(body))):
+                    body += more
+            reading = read(body.decode(), time.monotonic())
+        except (aiohttp.ClientError, OSError, TimeoutError):
+            self._observe("unreachable")
+            return None
+        except (MetricsError, UnicodeDecodeError):
+            self._observe("not_metrics")
+            return None
+        self._observe("ok")
+        return reading
