@@ -79,8 +79,9 @@ bench-tower: setup ## Measure a full-size tower's forward passes against transfo
 	@$(BIN)/python -m bench.tower $(BENCH_ARGS)
 
 .PHONY: crds
-crds: setup ## Make crds/encoderpools.yaml from the typed API
-	@mkdir -p crds && $(BIN)/encoderfleet crd > crds/encoderpools.yaml
+crds: setup ## Make crds/encoderpools.yaml and the chart's copy of it from the typed API
+	@mkdir -p crds charts/encoder-fleet/crds
+	@$(BIN)/encoderfleet crd | tee crds/encoderpools.yaml > charts/encoder-fleet/crds/encoderpools.yaml
 
 .PHONY: requirements
 requirements: $(UV) ## Pin the newest packages that pyproject.toml allows

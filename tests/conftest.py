@@ -16,6 +16,9 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
+# A real Kubernetes control plane, for whoever asks for one.
+pytest_plugins = ("tests.cluster.fixtures",)
+
 # A change lands on the same examples every time; whoever works on the code meets new ones.
 settings.register_profile("ci", derandomize=True, deadline=None)
 settings.register_profile("here", deadline=None)
