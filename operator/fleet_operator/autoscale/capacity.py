@@ -99,7 +99,8 @@ class Capacity:
     @property
     def work_share(self) -> float:
         """Work of a patch that is asked for: 1 where none is cached, `CACHED_COST` where all are."""
-        return min(1.0, self.recent.work / self.recent.served) if self.recent.served else 1.0
+        share = self.recent.work / self.recent.served if self.recent.served else 1.0
+        return max(CACHED_COST, min(1.0, share))  # after a quiet day both are too small to divide well
 
 
 def learn(known: Capacity, load: PoolLoad, now: float) -> Capacity:
