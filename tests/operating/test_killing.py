@@ -132,7 +132,7 @@ def test_killed_around_every_write_of_a_change(
 def _kill_around_every_write(
     pools: Pools, control_plane: ControlPlane, folder: Path, start_operator: Any, prepare: Callable[[str], None]
 ) -> None:
-    """One pool undisturbed, one with a kill before and after every write: no run of the operator gets more than one done."""
+    """One pool undisturbed; one with a kill before and after every write, so that a run gets at most one write done."""
     with Proxy(control_plane.kubeconfig, folder) as proxy:
         killer = Killer(proxy)
         prepare("never")

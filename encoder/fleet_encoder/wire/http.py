@@ -45,8 +45,11 @@ class HttpFacade:
         """Close; requests under way end first."""
         await self._runner.cleanup()
 
-    async def _serve_metrics(self, _: web.Request) -> web.Response:
-        body = await asyncio.to_thread(generate_latest, self._metrics.registry)
+    async def _serve_metrics(self, request: web.Request) -> web.Response:
+        """All series, or those that `?name[]=` asks for: who scales a pool reads a twentieth of them."""
+        names = request.query.getall("name[]", [])
+        registry = self._metrics.registry.restricted_registry(names) if names else self._metrics.registry
+        body = await asyncio.to_thread(generate_latest, registry)
         return web.Response(body=body, headers={"Content-Type": CONTENT_TYPE_LATEST})
 
     async def _serve_health(self, _: web.Request) -> web.Response:

@@ -6,9 +6,10 @@
 from fleet_operator.autoscale.control import Decision, Observation, State, step
 from fleet_operator.autoscale.loads import PodLoad, load_between
 from fleet_operator.autoscale.pods import deletion_costs
-from fleet_operator.autoscale.samples import MetricsError, Reading, read
+from fleet_operator.autoscale.samples import SERIES, MetricsError, Reading, read
 
 __all__ = [
+    "SERIES",
     "Decision",
     "MetricsError",
     "Observation",

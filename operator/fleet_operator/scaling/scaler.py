@@ -122,7 +122,9 @@ class Scaler:
         }
         watched.readings, watched.loads = readings, loads
         prints = {reading.fingerprint for reading in readings.values() if reading.ready and reading.fingerprint}
-        watched.fingerprint = prints.pop() if len(prints) == 1 else "" if prints else watched.fingerprint
+        fingerprint = prints.pop() if len(prints) == 1 else "" if prints else watched.fingerprint
+        if fingerprint != watched.fingerprint:
+            watched.fingerprint, watched.state = fingerprint, State()  # another model has another capacity
         seen = Observation(pool.spec.replicas, sum(pod.ready for pod in pods), loads)
         watched.state, watched.decision = step(pool.spec.autoscaling, watched.state, seen, time.monotonic())
         decision = watched.decision
