@@ -1,0 +1,183 @@
+"""What goes wrong is said: a condition, an event, what to do. Nothing else is lost, and nothing runs hot."""
+
+import json
+from typing import Any
+
+from tests.cluster.fixtures import Nodes
+from tests.cluster.kwok import CUSTOM
+
+from operating.operator_process import OperatorProcess, Pools, until
+
+CPU_ONLY: dict[str, Any] = {"resources": {"gpus": 0, "cpus": 1}}
+
+
+def visits(operator: OperatorProcess) -> float:
+    return operator.metric("encoderfleet_reconcile_seconds_count")
+
+
+def event(pools: Pools, name: str, reason: str) -> dict[str, Any]:
+    """The one event of a pool with a reason."""
+    found = until(lambda: [each for each in pools.events(name) if each["reason"] == reason])
+    assert len(found) == 1, found
+    return found[0]
+
+
+def test_no_node_fits(operator: OperatorProcess, pools: Pools) -> None:
+    pools.apply("nowhere", resources={"gpus": 1}, scheduling={"nodeSelector": {"no": "node"}})
+    found = pools.wait("nowhere", "Schedulable", "False", "NoNodeFits")
+    assert "set spec.resources.cpus" in found["message"]
+    assert pools.condition("nowhere", "Ready")["reason"] == "NoNodeFits"
+    assert event(pools, "nowhere", "NoNodeFits")["type"] == "Warning"
+    assert pools.deployments("nowhere") == []
+
+
+def test_no_node_fits_yet_but_pods_can_ask_for_one(operator: OperatorProcess, pools: Pools, nodes: Nodes) -> None:
+    """As a cluster autoscaler needs it: pods that wait, until it adds a node."""
+    pools.apply("asking", resources={"gpus": 1, "cpus": 4}, scheduling={"nodeSelector": nodes.selector})
+    pools.wait("asking", "Schedulable", "False", "Unschedulable")
+    (deployment,) = pools.deployments("asking")
+    (container,) = deployment["spec"]["template"]["spec"]["containers"]
+    assert container["resources"]["requests"] == {"cpu": "4", "nvidia.com/gpu": "1"}
+    nodes(1, cpus=8, gpus=1)
+    pools.wait("asking", "Ready", "True")
+    assert len(pools.all("pods", "encoderfleet.io/pool=asking")) == 1
+
+
+def test_pods_that_find_no_room(operator: OperatorProcess, pools: Pools, nodes: Nodes) -> None:
+    nodes(1, cpus=8, gpus=1)
+    pools.apply("crowded", replicas=3, resources={"gpus": 1}, scheduling={"nodeSelector": nodes.selector})
+    found = pools.wait("crowded", "Schedulable", "False", "Unschedulable")
+    assert "nvidia.com/gpu" in found["message"]
+    assert pools.status("crowded")["readyReplicas"] == 1
+
+
+def test_a_node_too_small_for_a_whole_cpu(operator: OperatorProcess, pools: Pools, nodes: Nodes) -> None:
+    nodes(1, cpus="1500m")
+    pools.apply("tiny", resources={"gpus": 0}, scheduling={"nodeSelector": nodes.selector})
+    found = pools.wait("tiny", "ThreadsPlanned", "False", "NodesTooSmall")
+    assert "1500m allocatable - 1 reserved = 0" in found["message"]
+
+
+def test_a_quota_that_is_used_up(own_pools: Pools, start_operator: Any, nodes: Nodes) -> None:
+    nodes(1, cpus=16)
+    start_operator()
+    own_pools.kubectl("create", "quota", "small", "--hard=pods=1")
+    own_pools.apply("many", replicas=3, **CPU_ONLY, scheduling={"nodeSelector": nodes.selector})
+    found = own_pools.wait("many", "Schedulable", "False", "QuotaExceeded")
+    assert "raise the ResourceQuota" in found["message"]
+    assert event(own_pools, "many", "QuotaExceeded")["type"] == "Warning"
+    own_pools.kubectl("delete", "quota", "small")
+    own_pools.patch("many", replicas=1)
+    own_pools.wait("many", "Schedulable", "True")
+    own_pools.wait("many", "Ready", "True")
+
+
+def kubelet_says(pools: Pools, name: str, state: dict[str, Any], last: dict[str, Any] | None = None) -> None:
+    """As a kubelet reports its container: `state`, and how the one before ended."""
+    (pod,) = until(lambda: [p for p in pools.all("pods", f"encoderfleet.io/pool={name}") if p["spec"].get("nodeName")])
+    container = {
+        "name": "main",
+        "ready": False,
+        "restartCount": 3,
+        "image": "registry.invalid/encoder:9",
+        "imageID": "",
+        "state": state,
+        "lastState": last or {},
+    }
+    conditions = [{"type": "PodScheduled", "status": "True"}, {"type": "Ready", "status": "False"}]
+    patch = {"status": {"phase": "Pending", "conditions": conditions, "containerStatuses": [container]}}
+    pools.kubectl(
+        "patch", "pod", pod["metadata"]["name"], "--subresource=status", "--type=merge", "-p", json.dumps(patch)
+    )
+
+
+def left_to_the_test(nodes: Nodes, **more: Any) -> dict[str, Any]:
+    return {
+        **CPU_ONLY,
+        "scheduling": {"nodeSelector": nodes.selector},
+        "podTemplate": {"annotations": CUSTOM},
+        **more,
+    }
+
+
+def test_an_image_that_cannot_be_pulled(operator: OperatorProcess, pools: Pools, nodes: Nodes) -> None:
+    nodes(1, cpus=4)
+    pools.apply("typo", **left_to_the_test(nodes, image="registry.invalid/encoder:9"))
+    waiting = {"reason": "ImagePullBackOff", "message": "Back-off pulling image"}
+    kubelet_says(pools, "typo", {"waiting": waiting})
+    found = pools.wait("typo", "Healthy", "False", "ImagePull")
+    assert "check spec.image" in found["message"]
+    assert "registry.invalid/encoder:9" in found["message"]
+    event(pools, "typo", "ImagePull")
+
+
+def test_a_model_path_that_is_not_there(operator: OperatorProcess, pools: Pools, nodes: Nodes) -> None:
+    """The encoder ends with one line, which the kubelet keeps as the container's last words."""
+    nodes(1, cpus=4)
+    pools.apply("pathless", **left_to_the_test(nodes, model={"path": "/models/missing"}))
+    line = "Error: --model: no model at /models/missing (config.json is missing)."
+    ended = {"exitCode": 2, "reason": "Error", "message": f"Usage: main\n\n{line}\n"}
+    kubelet_says(pools, "pathless", {"waiting": {"reason": "CrashLoopBackOff"}}, {"terminated": ended})
+    found = pools.wait("pathless", "Healthy", "False", "Crashing")
+    assert line in found["message"]
+    assert pools.wait("pathless", "Ready", "False", "Crashing")
+    event(pools, "pathless", "Crashing")
+
+
+def test_threads_over_the_cpus_are_honoured_and_said(operator: OperatorProcess, pools: Pools, nodes: Nodes) -> None:
+    nodes(1, cpus=4)
+    threads = {"policy": "Manual", "preprocessWorkers": 64}
+    pools.apply("greedy", resources={"gpus": 0}, threads=threads, scheduling={"nodeSelector": nodes.selector})
+    pools.wait("greedy", "ThreadsPlanned", "True", "CpuOvercommitted")
+    assert "64 x intraOpThreads 1 = 64 threads on 3 CPUs" in event(pools, "greedy", "CpuOvercommitted")["message"]
+    pools.wait("greedy", "Ready", "True")
+
+
+def test_a_name_that_is_taken(operator: OperatorProcess, pools: Pools, nodes: Nodes) -> None:
+    nodes(1, cpus=4)
+    pools.kubectl("create", "service", "clusterip", "taken", "--tcp=80:80")
+    pools.apply("taken", **CPU_ONLY, scheduling={"nodeSelector": nodes.selector})
+    found = pools.wait("taken", "Progressing", "False", "NameTaken")
+    assert "Service taken" in found["message"]
+    assert pools.get("service", "taken")["spec"]["ports"][0]["port"] == 80
+    assert "encoderfleet.io/pool" not in pools.get("service", "taken")["metadata"]["labels"]
+    # All else is there: what fails, fails alone.
+    until(lambda: pools.deployments("taken"))
+    pools.wait("taken", "Ready", "True")
+
+
+def test_what_the_cluster_refuses_of_a_template(operator: OperatorProcess, pools: Pools, nodes: Nodes) -> None:
+    nodes(1, cpus=4)
+    mounts = [{"name": "nowhere", "mountPath": "/data"}]
+    pools.apply(
+        "refused", **CPU_ONLY, podTemplate={"volumeMounts": mounts}, scheduling={"nodeSelector": nodes.selector}
+    )
+    found = pools.wait("refused", "Progressing", "False", "Rejected")
+    assert "volumeMounts" in found["message"]
+    before = visits(operator)
+    pools.patch("refused", podTemplate={"volumeMounts": []})
+    pools.wait("refused", "Ready", "True")
+    assert visits(operator) - before < 30
+
+
+def test_a_namespace_with_restricted_pods_admits_them(
+    control_plane: Any, definition: None, operator: OperatorProcess, pools: Pools, nodes: Nodes
+) -> None:
+    pools.kubectl("label", "namespace", pools.namespace, "pod-security.kubernetes.io/enforce=restricted", "--overwrite")
+    nodes(1, cpus=8, gpus=1)
+    pools.apply(
+        "admitted",
+        resources={"gpus": 1},
+        model={"name": "Qwen/Qwen2.5-VL-7B-Instruct", "tokenSecretRef": {"name": "hub"}},
+        scheduling={"nodeSelector": nodes.selector},
+    )
+    pools.wait("admitted", "Ready", "True")
+    pools.apply(
+        "barred",
+        **CPU_ONLY,
+        scheduling={"nodeSelector": nodes.selector},
+        podTemplate={"volumes": [{"name": "host", "hostPath": {"path": "/"}}]},
+    )
+    found = pools.wait("barred", "Schedulable", "False", "PodSecurity")
+    assert "hostPath" in found["message"]
+    pools.kubectl("label", "namespace", pools.namespace, "pod-security.kubernetes.io/enforce-")
