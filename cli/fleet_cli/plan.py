@@ -34,25 +34,54 @@ WIDTH_OF_REASONS = 35
     "--gpus", type=click.IntRange(0, 64), metavar="M", help="Plan for a machine of M GPUs. [default: this one]"
 )
 @click.option(
+    "--kubeconfig",
+    type=click.Path(path_type=Path, exists=True, dir_okay=False),
+    help="Plan for the nodes of this cluster; reads nodes and DaemonSets, writes nothing.",
+)
+@click.option("--context", help="Of the kubeconfig; alone: of $KUBECONFIG, else ~/.kube/config.")
+@click.option(
     "-o", "--output", type=click.Choice(["table", "json"]), default="table", help="For people, or one JSON object."
 )
-def command(pool_file: Path, cpus: int | None, gpus: int | None, output: str) -> None:
-    """Show what an EncoderPool file becomes on a machine, and why.
+def command(
+    pool_file: Path, cpus: int | None, gpus: int | None, kubeconfig: Path | None, context: str | None, output: str
+) -> None:
+    """Show what an EncoderPool file becomes on a machine or a cluster, and why.
 
     Starts nothing. Shows the arithmetic from the machine's CPUs and GPUs to the threads of one replica, and every
-    environment variable that a replica gets. `encoderfleet up` runs exactly this.
+    environment variable that a replica gets. `encoderfleet up` runs exactly this; with --kubeconfig, the operator does.
     """
     pool = read_pool(pool_file)
+    if kubeconfig or context:
+        if cpus is not None or gpus is not None:
+            raise click.UsageError(
+                "--cpus and --gpus describe a machine, --kubeconfig a cluster: give one or the other"
+            )
+        _show(output, *_on_cluster(pool, kubeconfig, context))
+        return
     shape, why, warnings = _machine(pool, cpus, gpus)
     the_plan = plan(pool, shape)
     the_plan = dataclasses.replace(the_plan, warnings=the_plan.warnings + warnings)
+    _show(output, as_json(the_plan, why), as_tables(the_plan, why))
+
+
+def _on_cluster(pool: EncoderPool, kubeconfig: Path | None, context: str | None) -> tuple[dict[str, Any], Group]:
+    from fleet_cli import plan_cluster  # the Kubernetes client takes a second to load
+
+    made, replicas, nodes = plan_cluster.plan_on(pool, plan_cluster.read_cluster(kubeconfig, context))
+    return (
+        plan_cluster.as_json(pool, made, replicas, nodes),
+        plan_cluster.as_tables(pool, made, replicas, nodes),
+    )
+
+
+def _show(output: str, for_programs: dict[str, Any], for_people: Group) -> None:
     if output == "json":
-        click.echo(json.dumps(as_json(the_plan, why), indent=2))
+        click.echo(json.dumps(for_programs, indent=2))
         return
     console = Console(highlight=False)
     if not console.is_terminal:
         console.width = max(MIN_WIDTH, console.width)
-    console.print(as_tables(the_plan, why))
+    console.print(for_people)
 
 
 def _machine(

@@ -5,6 +5,7 @@ import logging
 
 import click
 
+from fleet_operator.kube.errors import NoClusterError
 from fleet_operator.run import Options, run
 
 IMAGE = "encoderfleet-encoder"
@@ -60,7 +61,10 @@ def main(
     """
     logging.basicConfig(level=log_level.upper(), format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     logging.getLogger("kopf").setLevel("DEBUG" if log_level == "debug" else "WARNING")
-    asyncio.run(run(Options(namespaces, image, sglang_image, http, scaling_interval)))
+    try:
+        asyncio.run(run(Options(namespaces, image, sglang_image, http, scaling_interval)))
+    except NoClusterError as error:
+        raise click.ClickException(f"no cluster: {error}") from error
 
 
 if __name__ == "__main__":

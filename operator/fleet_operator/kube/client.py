@@ -6,6 +6,7 @@ Only the verbs that the operator needs. Watching is kopf's.
 import json
 import time
 from collections.abc import AsyncIterator, Callable, Mapping
+from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 from urllib.parse import urlencode
@@ -13,7 +14,7 @@ from urllib.parse import urlencode
 import aiohttp
 from kubernetes.aio import client, config
 
-from fleet_operator.kube.errors import ApiError, api_error
+from fleet_operator.kube.errors import ApiError, NoClusterError, api_error
 from fleet_operator.kube.resources import RESOURCES
 
 Object = dict[str, Any]
@@ -27,17 +28,27 @@ PAGE = 500
 _TYPES = {"apply": "application/apply-patch+yaml", "merge": "application/merge-patch+json"}
 
 
-async def load_configuration(context: str | None = None) -> client.Configuration:
+async def load_configuration(kubeconfig: Path | None = None, context: str | None = None) -> client.Configuration:
     """Where the API server is and who we are: in a pod its service account, else the kubeconfig.
 
+    Args:
+        kubeconfig: This one, also in a pod.
+        context: Of the kubeconfig, in place of its current one.
+
     Raises:
-        ConfigException: Neither is there; the message says which.
+        NoClusterError: Neither is there.
     """
     configuration = client.Configuration()
     try:
+        if kubeconfig or context:
+            raise config.ConfigException("a kubeconfig is asked for")
         config.load_incluster_config(client_configuration=configuration)
     except config.ConfigException:
-        await config.load_kube_config(client_configuration=configuration, context=context)
+        path = str(kubeconfig) if kubeconfig else None
+        try:
+            await config.load_kube_config(config_file=path, client_configuration=configuration, context=context)
+        except config.ConfigException as error:
+            raise NoClusterError(str(error)) from error
     configuration.connection_pool_maxsize = CONNECTIONS
     configuration.retries = False
     return configuration

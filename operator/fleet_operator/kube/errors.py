@@ -4,6 +4,10 @@ import json
 from typing import Any
 
 
+class NoClusterError(Exception):
+    """There is neither a service account nor a usable kubeconfig; the message says what is wrong."""
+
+
 class ApiError(Exception):
     """A request failed. Its text is the server's own message.
 
