@@ -78,6 +78,10 @@ bench-pipeline: setup ## Measure the encoder against today's way on this machine
 bench-tower: setup ## Measure a full-size tower's forward passes against transformers (wants a GPU)
 	@$(BIN)/python -m bench.tower $(BENCH_ARGS)
 
+.PHONY: bench-operator
+bench-operator: setup control-plane ## Measure the operator with 1,000 pools and 5,000 pretend nodes (10 minutes)
+	@$(BIN)/python -m bench.operator $(BENCH_ARGS)
+
 .PHONY: crds
 crds: setup ## Make crds/encoderpools.yaml and the chart's copy of it from the typed API
 	@mkdir -p crds charts/encoder-fleet/crds

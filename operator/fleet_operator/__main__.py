@@ -43,17 +43,31 @@ SGLANG_IMAGE = "lmsysorg/sglang:v0.5.23"
 )
 @click.option(
     "--scaling-interval",
-    type=click.FloatRange(min=1),
+    type=click.FloatRange(min=2),
     envvar="ENCODERFLEET_SCALING_INTERVAL",
     default=15,
     show_default=True,
     help="Seconds between two looks at the load of pools.",
 )
 @click.option(
+    "--resync-interval",
+    type=click.FloatRange(min=1),
+    envvar="ENCODERFLEET_RESYNC_INTERVAL",
+    default=300,
+    show_default=True,
+    help="Seconds between two comparisons of what is known with what is.",
+)
+@click.option(
     "--log-level", type=click.Choice(["debug", "info", "warning"]), envvar="ENCODERFLEET_LOG_LEVEL", default="info"
 )
 def main(
-    namespaces: tuple[str, ...], image: str, sglang_image: str, http: str, scaling_interval: float, log_level: str
+    namespaces: tuple[str, ...],
+    image: str,
+    sglang_image: str,
+    http: str,
+    scaling_interval: float,
+    resync_interval: float,
+    log_level: str,
 ) -> None:
     """Run the operator: make of every EncoderPool the encoders that it describes.
 
@@ -62,7 +76,7 @@ def main(
     logging.basicConfig(level=log_level.upper(), format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     logging.getLogger("kopf").setLevel("DEBUG" if log_level == "debug" else "WARNING")
     try:
-        asyncio.run(run(Options(namespaces, image, sglang_image, http, scaling_interval)))
+        asyncio.run(run(Options(namespaces, image, sglang_image, http, scaling_interval, resync_interval)))
     except NoClusterError as error:
         raise click.ClickException(f"no cluster: {error}") from error
 

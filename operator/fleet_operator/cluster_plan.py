@@ -5,6 +5,9 @@ The same thread budget and settings as on one machine (`plan.py`), with a node's
 A shape that has pods keeps the share that it was planned with, whatever joins, leaves or starts on its nodes: another
 share would be other threads, hence a restart of every pod there. What would be planned now is said in the row. A change
 of the fields that a share is made of plans anew, as that restarts the pods anyway; so does the annotation REPLAN.
+
+Where that leaves pods on a shape that would not be planned any more, as its nodes are not the pool's now or have become
+too small, they keep their share, and the row is *former*: they go as soon as the others come (`nodes/distribute.py`).
 """
 
 import hashlib
@@ -58,9 +61,10 @@ class Kept:
             read = json.loads(text)
             labels = tuple((str(key), value) for key, value in read["labels"])
             others = parse_quantity(read["others"])
-            return cls(read["shape"], labels, int(read["cpus"]), int(read["gpus"]), read["inputs"], others)
+            found = cls(read["shape"], labels, int(read["cpus"]), int(read["gpus"]), read["inputs"], others)
         except (ValueError, KeyError, TypeError):
             return None
+        return found if found.cpus > 0 and found.gpus >= 0 else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,11 +72,12 @@ class ShapePlan:
     """A replica on nodes of one shape.
 
     Attributes:
-        shape: The nodes; None for `UNPINNED`.
+        shape: The nodes; None where there is none to look at: for `UNPINNED`, or where nodes cannot be read.
         name: Of the shape, or `UNPINNED`.
         labels: Value of each shape label; none for `UNPINNED`.
         share: CPUs and GPUs of a replica. With 0 CPUs nothing can run here.
         others: CPUs of a node that other pods held when it was looked at.
+        inputs: `inputs_hash` that the share was made with; other than the plan's for a former row.
         budget: Threads; None where nothing can run.
         env: Environment of a replica, but for what only the pod knows.
         note: What would be planned now, where that is something else; else empty.
@@ -83,8 +88,9 @@ class ShapePlan:
     labels: tuple[tuple[str, str | None], ...]
     share: Share
     others: Decimal
-    budget: ThreadBudget | None
-    env: tuple[EnvVar, ...]
+    inputs: str
+    budget: ThreadBudget | None = None
+    env: tuple[EnvVar, ...] = ()
     note: str = ""
 
     @property
@@ -92,9 +98,10 @@ class ShapePlan:
         """Replicas that the nodes take; None where nobody knows."""
         return None if self.shape is None else self.shape.usable * self.share.fit
 
-    def kept(self, inputs: str) -> Kept:
+    @property
+    def kept(self) -> Kept:
         """To be remembered with the pods."""
-        return Kept(self.name, self.labels, self.share.cpus, self.share.gpus, inputs, self.others)
+        return Kept(self.name, self.labels, self.share.cpus, self.share.gpus, self.inputs, self.others)
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,6 +122,11 @@ class PoolPlan:
     def runnable(self) -> tuple[ShapePlan, ...]:
         """The rows where a replica can run."""
         return tuple(row for row in self.rows if row.share.cpus)
+
+    @property
+    def current(self) -> tuple[ShapePlan, ...]:
+        """Of these, the rows that are as the pool is now: replicas of the others are to leave."""
+        return tuple(row for row in self.runnable if row.inputs == self.inputs)
 
 
 def inputs_hash(pool: EncoderPool) -> str:
@@ -140,38 +152,54 @@ def plan_pool(
     """
     inputs = inputs_hash(pool)
     before = {each.shape: each for each in kept}
-    rows = [
-        _row(pool, shape, others.get(shape.name, Decimal(0)), before.pop(shape.name, None), inputs)
-        for shape in shapes or ()
-    ]
-    rows += [_gone(pool, each) for each in before.values() if each.shape != UNPINNED or each.inputs == inputs]
-    if not any(row.share.cpus for row in rows) and (blind := blind_share(pool.spec.resources)):
-        rows.append(_planned(pool, ShapePlan(None, UNPINNED, (), blind, Decimal(0), None, ())))
+    unpinned = before.pop(UNPINNED, None)
+    rows = [_row(pool, shape, others.get(shape.name), before.pop(shape.name, None), inputs) for shape in shapes or ()]
+    rows += [_gone(pool, each, readable=shapes is not None) for each in before.values()]
+    needed = not any(row.share.cpus and row.inputs == inputs for row in rows)
+    rows += _unpinned(pool, unpinned, inputs, needed=needed)
     warnings = [warning for row in rows if row.budget for warning in row.budget.warnings()]
     return PoolPlan(tuple(sorted(rows, key=lambda row: row.name)), inputs, tuple(dict.fromkeys(warnings)))
 
 
-def _row(pool: EncoderPool, shape: Shape, others: Decimal, kept: Kept | None, inputs: str) -> ShapePlan:
-    if kept is not None and kept.inputs == inputs:
+def _row(pool: EncoderPool, shape: Shape, looked_at: Decimal | None, kept: Kept | None, inputs: str) -> ShapePlan:
+    others = Decimal(0) if looked_at is None else looked_at
+    if kept is not None and (kept.inputs == inputs or looked_at is None):
         others = kept.others
     now = share(shape, others, pool.spec.resources)
-    row = ShapePlan(shape, shape.name, shape.labels, now, others, None, ())
-    if kept is None or kept.inputs != inputs or not kept.cpus or (kept.cpus, kept.gpus) == (now.cpus, now.gpus):
+    row = ShapePlan(shape, shape.name, shape.labels, now, others, inputs)
+    if kept is None or (kept.cpus, kept.gpus) == (now.cpus, now.gpus) or (kept.inputs != inputs and now.cpus):
         return _planned(pool, row)
-    fit = now.fit if kept.gpus else int(shape.cpus - shape.held - others) // kept.cpus
+    fit = max(0, int(shape.cpus - shape.held - others)) // kept.cpus
+    fit = min(fit, shape.gpus // kept.gpus) if kept.gpus else fit
     reason = f"kept at {kept.cpus}, as pods run with it; now it would be: {now.reason}"
-    note = f"{shape.name}: {kept.cpus} CPUs a replica are kept, {now.cpus} would be planned now"
-    return _planned(pool, replace(row, share=Share(kept.cpus, kept.gpus, fit, reason), note=note))
+    was, would = _amounts(kept.cpus, kept.gpus), _amounts(now.cpus, now.gpus)
+    note = f"{shape.name}: {was} a replica are kept, {would} would be planned now"
+    held = Share(kept.cpus, kept.gpus, fit, reason)
+    return _planned(pool, replace(row, share=held, inputs=kept.inputs, note=note))
 
 
-def _gone(pool: EncoderPool, kept: Kept) -> ShapePlan:
-    """Pods whose nodes are all gone, or that were planned without nodes."""
-    reason = "no node of this shape is left" if kept.shape != UNPINNED else "planned without nodes, from spec.resources"
-    there = Share(kept.cpus, kept.gpus, 0, reason)
-    shape = (
-        None if kept.shape == UNPINNED else Shape(kept.shape, kept.labels, 0, 0, Decimal(0), Decimal(0), 0, Decimal(0))
-    )
-    return _planned(pool, ShapePlan(shape, kept.shape, kept.labels, there, Decimal(0), None, ()))
+def _gone(pool: EncoderPool, kept: Kept, *, readable: bool) -> ShapePlan:
+    """Pods whose nodes are all gone, or are not the pool's any more, or cannot be looked at."""
+    reason = "no node of this shape takes the pool's pods" if readable else "nodes cannot be read"
+    there = Share(kept.cpus, kept.gpus, 0, f"kept at {kept.cpus}, as pods run with it; {reason} now")
+    nothing = Shape(kept.shape, kept.labels, 0, 0, Decimal(0), Decimal(0), 0, Decimal(0))
+    shape, note = (nothing, "") if readable else (None, f"{kept.shape}: {kept.cpus} CPUs a replica are kept, {reason}")
+    return _planned(pool, ShapePlan(shape, kept.shape, kept.labels, there, kept.others, kept.inputs, note=note))
+
+
+def _unpinned(pool: EncoderPool, kept: Kept | None, inputs: str, *, needed: bool) -> list[ShapePlan]:
+    """Pods that may run on any node: those that there are, or where no shape can be planned."""
+    blind = blind_share(pool.spec.resources)
+    if needed and blind is not None:
+        return [_planned(pool, ShapePlan(None, UNPINNED, (), blind, Decimal(0), inputs))]
+    if kept is None:
+        return []
+    there = Share(kept.cpus, kept.gpus, 0, "planned without nodes, from spec.resources")
+    return [_planned(pool, ShapePlan(None, UNPINNED, (), there, Decimal(0), kept.inputs))]
+
+
+def _amounts(cpus: int, gpus: int) -> str:
+    return f"{cpus} CPUs and {gpus} GPUs" if gpus else f"{cpus} CPUs"
 
 
 def _planned(pool: EncoderPool, row: ShapePlan) -> ShapePlan:

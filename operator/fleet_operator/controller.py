@@ -16,6 +16,7 @@ from fleet_operator.specs.names import POOL_LABEL
 
 WORKERS = 16
 """Pools that are visited side by side; a visit is mostly waiting for the API server."""
+REST_SECONDS = 0.2
 
 Body = Mapping[str, Any]
 
@@ -33,9 +34,14 @@ class Controller:
         self._mirror = mirror
         self._reconciler = reconciler
         self._metrics = metrics
-        self._queue = Queue(self._visit, workers=WORKERS)
+        self._queue = Queue(self._visit, workers=WORKERS, rest=REST_SECONDS, ordinary=(ApiError,))
         self._waiting: set[Key] | None = set()
         metrics.queue_depth.set_function(lambda: len(self._queue))
+
+    @property
+    def started(self) -> bool:
+        """Whether pools are visited."""
+        return self._waiting is None
 
     def start(self) -> None:
         """All that there is has been seen once: visit. Before that, a plan would be made of half a cluster."""

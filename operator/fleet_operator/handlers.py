@@ -11,30 +11,28 @@ from typing import Any
 
 import kopf
 
-from fleet_operator.api.pool import KIND
 from fleet_operator.controller import Controller
-from fleet_operator.kube.resources import RESOURCES
+from fleet_operator.kube.access import Access
+from fleet_operator.kube.resources import RESOURCES, UNLABELLED
 from fleet_operator.specs.names import POOL_LABEL
-
-UNLABELLED = frozenset({KIND, "Node", "DaemonSet"})
-"""Kinds of which all objects are watched; of the others, those that belong to pools."""
 
 CHUNK = 500
 
 
 async def watch(
-    controller: Controller, kinds: Collection[str], namespaces: Collection[str], stop: asyncio.Event
+    controller: Controller, access: Access, kinds: Collection[str], namespaces: Collection[str], stop: asyncio.Event
 ) -> None:
     """Watch until `stop` is set, or a signal asks the process to end.
 
     Args:
         controller: Told of everything.
+        access: Of the API server.
         kinds: Kinds to watch; the cluster must have them.
         namespaces: Where; empty for the whole cluster.
         stop: Set to end.
     """
     await kopf.operator(
-        registry=_registry(controller, kinds),
+        registry=_registry(controller, access, kinds),
         settings=_settings(kinds),
         standalone=True,
         clusterwide=not namespaces,
@@ -73,16 +71,24 @@ def _where(kind: str) -> tuple[str, str, str]:
     return resource.group, version, resource.plural
 
 
-def _registry(controller: Controller, kinds: Collection[str]) -> kopf.OperatorRegistry:
+def _registry(controller: Controller, access: Access, kinds: Collection[str]) -> kopf.OperatorRegistry:
     registry = kopf.OperatorRegistry()
-    kopf.on.login(registry=registry)(_login)
+
+    async def login(**_: Any) -> kopf.ConnectionInfo:
+        # Asked again whenever the API server does not accept a token any more: they are renewed every hour or so.
+        return kopf.ConnectionInfo(
+            server=access.server,
+            ca_path=access.authority,
+            insecure=access.insecure,
+            token=await access.token(),
+            certificate_path=access.certificate,
+            private_key_path=access.key,
+        )
+
+    kopf.on.login(registry=registry)(login)
     for kind in kinds:
         _register(registry, controller, kind)
     return registry
-
-
-def _login(**arguments: Any) -> Any:
-    return kopf.login_with_service_account(**arguments) or kopf.login_with_kubeconfig(**arguments)
 
 
 def _register(registry: kopf.OperatorRegistry, controller: Controller, kind: str) -> None:

@@ -64,6 +64,12 @@ class Metrics:
         self.watch_events = Counter(
             "encoderfleet_watch_events_total", "Events of watches, by kind.", ("kind",), registry=self.registry
         )
+        self.missed = Counter(
+            "encoderfleet_watch_missed_total",
+            "Objects that a watch did not tell of and a comparison found.",
+            ("kind",),
+            registry=self.registry,
+        )
         self.pools = PoolSeries()
         self.watches = WatchAges()
         self.registry.register(self.pools)
@@ -94,7 +100,7 @@ class WatchAges:
         """The series."""
         family = GaugeMetricFamily(
             "encoderfleet_watch_age_seconds",
-            "Time since the last event of a watch; a quiet cluster has few, see encoderfleet_watch_stale for trouble.",
+            "Time since the last event of a watch; a quiet cluster has few.",
             labels=["kind"],
         )
         for kind, last in self._last.items():

@@ -3,31 +3,34 @@
 import asyncio
 import logging
 import os
+import signal
 import socket
+from collections.abc import Coroutine
 from dataclasses import dataclass
+from typing import Any
 
-from fleet_operator.api.crd import NAME, SCHEMA_ANNOTATION, crd
 from fleet_operator.api.pool import KIND
 from fleet_operator.controller import Controller
+from fleet_operator.daemons import DaemonSets
 from fleet_operator.handlers import watch
 from fleet_operator.http import Server
+from fleet_operator.kube.access import Access
 from fleet_operator.kube.client import Api, load_configuration
-from fleet_operator.kube.errors import ApiError
 from fleet_operator.kube.events import Recorder
-from fleet_operator.kube.kinds import kind_schema
 from fleet_operator.kube.resources import CHILDREN, OPTIONAL
 from fleet_operator.metrics import Metrics
 from fleet_operator.observed.mirror import Mirror
 from fleet_operator.observed.occupancy import Occupancy
 from fleet_operator.reconcile.reconciler import Reconciler, World
+from fleet_operator.resync import Resync
 from fleet_operator.scaling.scaler import Scaler
 from fleet_operator.specs.names import MANAGER
 from fleet_operator.specs.runtime import Images
+from fleet_operator.starting import may_watch, outdated, wait_until_served
 
 log = logging.getLogger(__name__)
 
 COMPONENT = "encoderfleet-operator"
-WAIT_SECONDS = 5.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,91 +42,91 @@ class Options:
     sglang_image: str
     http: str
     scaling_interval: float
+    resync_interval: float
 
 
 async def run(options: Options) -> None:
     """Run until a signal ends it.
 
     Raises:
+        NoClusterError: There is no API server to talk to.
         OSError: The address of /metrics cannot be bound.
     """
     metrics = Metrics()
     stop = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)  # until the watches take them over
+    configuration = await load_configuration()
     async with (
-        Api(await load_configuration(), MANAGER, metrics.observe_request) as api,
+        Api(configuration, MANAGER, metrics.observe_request) as api,
         Server(options.http, metrics.registry) as server,
     ):
-        await _wait_until_served(api, options.namespaces)
-        kinds = frozenset([kind for kind in OPTIONAL if await api.serves(kind)])
-        reads_nodes = await _may_watch(api, "Node", None)
-        mirror = Mirror()
-        world = World(
-            api=api,
-            mirror=mirror,
-            recorder=Recorder(api, COMPONENT, os.environ.get("HOSTNAME") or socket.gethostname()),
-            images=Images(options.image, options.sglang_image),
-            kinds=kinds,
-            reads_nodes=reads_nodes,
-            occupancy=Occupancy(api if await api.allowed("list", "Pod", None) else None),
-            outdated=await _outdated(api, metrics),
-        )
-        controller = Controller(mirror, Reconciler(world), metrics)
-        world.insight = scaler = Scaler(
-            api, mirror, world.recorder, metrics, controller.look_at, options.scaling_interval
-        )
-        watched = [KIND, "Pod", *(kind for kind in CHILDREN if kind not in OPTIONAL or kind in kinds)]
-        if reads_nodes:
-            watched.append("Node")
-            if await _may_watch(api, "DaemonSet", None):
-                watched.append("DaemonSet")
-        server.ready(lambda: "")
-        where = ", ".join(options.namespaces) or "all namespaces"
-        log.info("serving pools of %s; watching %s", where, ", ".join(watched))
-        scaling = asyncio.create_task(scaler.run())
-        scaling.add_done_callback(lambda _: stop.set())
-        try:
-            await watch(controller, watched, options.namespaces, stop)
-        finally:
-            scaling.cancel()
-            await controller.close()
-        await asyncio.wait([scaling])
-        if not scaling.cancelled():
-            scaling.result()
+        await wait_until_served(api, options.namespaces, stop)
+        if not stop.is_set():
+            await _serve(options, api, Access(configuration), server, metrics, stop)
 
 
-async def _may_watch(api: Api, kind: str, namespace: str | None) -> bool:
-    return all([await api.allowed(verb, kind, namespace) for verb in ("list", "watch")])
-
-
-async def _wait_until_served(api: Api, namespaces: tuple[str, ...]) -> None:
-    """Wait for the definition and the right to read pools: both may come after the operator."""
-    said = ""
-    while True:
-        try:
-            if not await api.serves(KIND):
-                trouble = "the cluster has no EncoderPools: kubectl apply --server-side -f crds/"
-            elif not all([await _may_watch(api, KIND, each) for each in namespaces or (None,)]):
-                trouble = "the operator may not list and watch encoderpools: bind its role to its service account"
+async def _serve(
+    options: Options, api: Api, access: Access, server: Server, metrics: Metrics, stop: asyncio.Event
+) -> None:
+    kinds = frozenset([kind for kind in OPTIONAL if await api.serves(kind)])
+    reads_nodes = await may_watch(api, "Node", None)
+    mirror = Mirror()
+    world = World(
+        api=api,
+        mirror=mirror,
+        recorder=Recorder(api, COMPONENT, os.environ.get("HOSTNAME") or socket.gethostname()),
+        images=Images(options.image, options.sglang_image),
+        kinds=kinds,
+        reads_nodes=reads_nodes,
+        occupancy=Occupancy(api if await api.allowed("list", "Pod", None) else None),
+        outdated=await outdated(api, metrics),
+    )
+    controller = Controller(mirror, Reconciler(world), metrics)
+    scaler = Scaler(api, mirror, world.recorder, metrics, controller.look_at, options.scaling_interval)
+    world.insight = scaler
+    watched = [KIND, "Pod", *(kind for kind in CHILDREN if kind not in OPTIONAL or kind in kinds)]
+    background: list[Coroutine[Any, Any, None]] = [scaler.run()]
+    if reads_nodes:
+        watched.append("Node")
+        if await may_watch(api, "DaemonSet", None):
+            if options.namespaces:
+                daemons = DaemonSets(api, controller)
+                await daemons.ask()
+                background.append(daemons.run())
             else:
-                return
-        except ApiError as error:
-            trouble = f"the API server does not serve: {error}"
-        if trouble != said:
-            log.warning("%s; waiting", trouble)
-            said = trouble
-        await asyncio.sleep(WAIT_SECONDS)
+                watched.append("DaemonSet")
+    resync = Resync(api, mirror, controller, metrics, watched, options.namespaces, options.resync_interval)
+
+    async def compare() -> None:
+        await resync.in_step()
+        server.ready(lambda: resync.trouble)
+        await resync.run()
+
+    where = ", ".join(options.namespaces) or "all namespaces"
+    log.info("serving pools of %s; watching %s", where, ", ".join(watched))
+    await _until_stopped(
+        watch(controller, access, watched, options.namespaces, stop), [*background, compare()], controller, stop
+    )
 
 
-async def _outdated(api: Api, metrics: Metrics) -> bool:
-    """Whether the definition in the cluster is not this operator's. Helm never upgrades it."""
+async def _until_stopped(
+    watching: Coroutine[Any, Any, None],
+    background: list[Coroutine[Any, Any, None]],
+    controller: Controller,
+    stop: asyncio.Event,
+) -> None:
+    """Until the watches end. What runs beside them never does, but by a defect; and that ends all."""
+    tasks = [asyncio.create_task(each) for each in background]
+    for task in tasks:
+        task.add_done_callback(lambda _: stop.set())
     try:
-        there = await api.get("CustomResourceDefinition", None, NAME)
-    except ApiError:
-        metrics.definition_current.set(float("nan"))
-        return False
-    mine = crd(kind_schema)["metadata"]["annotations"][SCHEMA_ANNOTATION]
-    current = ((there or {}).get("metadata", {}).get("annotations") or {}).get(SCHEMA_ANNOTATION) == mine
-    metrics.definition_current.set(float(current))
-    if not current:
-        log.warning("the EncoderPool definition in the cluster is not this operator's: apply crds/ of its version")
-    return not current
+        await watching
+    finally:
+        for task in tasks:
+            task.cancel()
+        await controller.close()
+        await asyncio.wait(tasks)
+    for task in tasks:
+        if not task.cancelled():
+            task.result()

@@ -58,5 +58,9 @@ CHILDREN = (
     "ScaledObject",
 )
 """What a pool may own, in the order in which it is applied: what pods need comes before them."""
+UNLABELLED = frozenset({KIND, "Node", "DaemonSet"})
+"""Kinds of which all objects are watched; of the others, those that belong to pools."""
+DISPOSABLE = frozenset({"NetworkPolicy", "Deployment", "HorizontalPodAutoscaler", "PodMonitor", "ScaledObject"})
+"""Kinds that a pool may have no use for any more. The others it has as long as it is there."""
 OPTIONAL = ("PodMonitor", "ScaledObject")
 """Kinds that a cluster may lack."""

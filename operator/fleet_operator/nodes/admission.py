@@ -4,14 +4,17 @@ As the scheduler's filters NodeAffinity and TaintToleration have it. What a node
 scheduler.
 """
 
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from fleet_operator.nodes.node import Taint
 
-NAME = "metadata.name"
-"""The one field of a node that affinity may ask for; here it is a label of that name."""
+FIELD = "field:"
+"""Before the name of a field: here fields are labels, of names that no label can have."""
+NAME = f"{FIELD}metadata.name"
+"""The one field of a node that affinity may ask for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +35,7 @@ class Wishes:
         """Labels of nodes that matter to it."""
         yield from self.selector
         for term in self.terms() or ():
-            for expression in (*(term.get("matchExpressions") or ()), *(term.get("matchFields") or ())):
+            for expression in _expressions(term):
                 yield expression["key"]
 
     def terms(self) -> Sequence[Mapping[str, Any]] | None:
@@ -58,16 +61,30 @@ def _repels(taint: Taint) -> bool:
 def _tolerates(toleration: Mapping[str, Any], taint: Taint) -> bool:
     if toleration.get("effect") and toleration["effect"] != taint.effect:
         return False
-    exists = toleration.get("operator") == "Exists"
+    operator, value = toleration.get("operator") or "Equal", toleration.get("value") or ""
     if not toleration.get("key"):
-        return exists
-    return toleration["key"] == taint.key and (exists or (toleration.get("value") or "") == taint.value)
+        return bool(operator == "Exists")
+    if toleration["key"] != taint.key:
+        return False
+    match operator:
+        case "Exists":
+            return True
+        case "Equal":
+            return bool(value == taint.value)
+        case "Gt" | "Lt":
+            return _compares(taint.value, operator, value)
+    return False
 
 
 def _matches(labels: Mapping[str, str], term: Mapping[str, Any]) -> bool:
-    expressions = [*(term.get("matchExpressions") or ()), *(term.get("matchFields") or ())]
+    expressions = _expressions(term)
     # A term without any matches nothing, as the API says.
     return bool(expressions) and all(_holds(labels, each) for each in expressions)
+
+
+def _expressions(term: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    fields = ({**each, "key": f"{FIELD}{each['key']}"} for each in term.get("matchFields") or ())
+    return [*(term.get("matchExpressions") or ()), *fields]
 
 
 def _holds(labels: Mapping[str, str], expression: Mapping[str, Any]) -> bool:
@@ -82,9 +99,18 @@ def _holds(labels: Mapping[str, str], expression: Mapping[str, Any]) -> bool:
         case "DoesNotExist":
             return value is None
         case "Gt" | "Lt" as operator:
-            try:
-                there, bound = int(value or ""), int(values[0])
-            except (ValueError, IndexError):
-                return False
-            return there > bound if operator == "Gt" else there < bound
+            return len(values) == 1 and _compares(value or "", operator, values[0])
     return False
+
+
+def _compares(text: str, operator: str, bound: str) -> bool:
+    there, limit = _whole(text), _whole(bound)
+    if there is None or limit is None:
+        return False
+    return there > limit if operator == "Gt" else there < limit
+
+
+def _whole(text: str) -> int | None:
+    """A number as Go reads it: `1_000` is none, nor is what has more than 64 bits."""
+    number = int(text) if re.fullmatch(r"[+-]?[0-9]{1,19}", text, re.ASCII) else None
+    return number if number is not None and -(2**63) <= number < 2**63 else None

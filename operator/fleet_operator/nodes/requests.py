@@ -10,17 +10,20 @@ from fleet_operator.quantity import QuantityError, parse_quantity
 def cpu_request(spec: Mapping[str, Any]) -> Decimal:
     """CPUs that the scheduler counts for a pod.
 
-    The containers' sum, or more where an init container asks for more; init containers that go on running count with
-    the containers; the runtime's overhead on top.
+    What the pod asks for as a whole, else the containers' sum, or more where an init container asks for more; init
+    containers that go on running count with the containers, and with the init containers after them. The runtime's
+    overhead comes on top.
     """
     running = sum((_cpu(each) for each in spec.get("containers") or ()), Decimal(0))
-    highest = Decimal(0)
+    highest = beside = Decimal(0)
     for each in spec.get("initContainers") or ():
         if each.get("restartPolicy") == "Always":
-            running += _cpu(each)
+            beside += _cpu(each)
+            highest = max(highest, beside)
         else:
-            highest = max(highest, _cpu(each))
-    return max(running, highest) + _amount((spec.get("overhead") or {}).get("cpu"))
+            highest = max(highest, beside + _cpu(each))
+    asked = _cpu(spec) or max(running + beside, highest)
+    return asked + _amount((spec.get("overhead") or {}).get("cpu"))
 
 
 def devices(spec: Mapping[str, Any]) -> frozenset[str]:
@@ -31,8 +34,9 @@ def devices(spec: Mapping[str, Any]) -> frozenset[str]:
     )
 
 
-def _cpu(container: Mapping[str, Any]) -> Decimal:
-    resources = container.get("resources") or {}
+def _cpu(part: Mapping[str, Any]) -> Decimal:
+    """What a container, or a pod as a whole, asks for."""
+    resources = part.get("resources") or {}
     requests, limits = resources.get("requests") or {}, resources.get("limits") or {}
     return _amount(requests.get("cpu", limits.get("cpu")))
 

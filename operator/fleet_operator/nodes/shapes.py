@@ -87,11 +87,11 @@ def shapes(
     some. A pool that does not say gets the nodes with GPUs, where there are any.
     """
     asked, resource = spec.resources.gpus, spec.resources.gpu_resource
-    wishes = pool_wishes(spec, gpus=asked != 0)
-    admitted = [kind for kind in classes if kind.cpus >= 1 and admits(dict(kind.labels), kind.taints, wishes)]
-    with_gpus = [kind for kind in admitted if kind.device(resource) >= max(1, asked or 1)]
-    without = [kind for kind in admitted if kind.device(resource) == 0]
-    chosen = (without or admitted) if asked == 0 else with_gpus if asked else with_gpus or without
+    with_gpus = [kind for kind in _admitted(spec, classes, gpus=True) if kind.device(resource) >= max(1, asked or 1)]
+    # Pods without GPUs do not tolerate the taint of nodes whose GPUs are about to come.
+    plain = _admitted(spec, classes, gpus=False)
+    without = [kind for kind in plain if kind.device(resource) == 0]
+    chosen = (without or plain) if asked == 0 else with_gpus if asked else with_gpus or without
     groups: dict[tuple[tuple[str, str | None], ...], list[NodeClass]] = {}
     for kind in chosen:
         labels = dict(kind.labels)
@@ -99,6 +99,11 @@ def shapes(
     daemons = tuple(daemons)
     made = [_shape(labels, kinds, classes, daemons, resource) for labels, kinds in groups.items()]
     return tuple(sorted(made, key=lambda shape: shape.name))
+
+
+def _admitted(spec: PoolSpec, classes: Iterable[NodeClass], *, gpus: bool) -> list[NodeClass]:
+    wishes = pool_wishes(spec, gpus=gpus)
+    return [kind for kind in classes if kind.cpus >= 1 and admits(dict(kind.labels), kind.taints, wishes)]
 
 
 def _shape(
@@ -130,7 +135,7 @@ def _held(kind: NodeClass, daemons: Iterable[DaemonLoad]) -> Decimal:
 def shape_name(labels: Iterable[tuple[str, str | None]]) -> str:
     """`p5-48xlarge-nvidia-h100-3f9a1`: of the values what a name may have, and a hash that tells them apart."""
     labels = tuple(labels)
-    values = [value for _, value in labels if value]
+    values = [value for _, value in labels if value is not None]
     if not values:
         return ANY
     slug = re.sub(r"[^a-z0-9]+", "-", "-".join(values).lower()).strip("-")[:_SLUG].strip("-")

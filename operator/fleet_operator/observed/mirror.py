@@ -1,11 +1,13 @@
 """All that the operator knows of the cluster, from watches and from answers to its own writes. Decides nothing."""
 
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from decimal import Decimal
 from typing import Any, NamedTuple
 
 from fleet_operator.api import EncoderPool
 from fleet_operator.api.load import read_pool
+from fleet_operator.api.pool import KIND
 from fleet_operator.nodes.admission import Wishes, admits
 from fleet_operator.nodes.fleet import Fleet, NodeClass
 from fleet_operator.nodes.node import read_node
@@ -14,6 +16,9 @@ from fleet_operator.nodes.shapes import DaemonLoad, pool_wishes
 from fleet_operator.observed.children import Child, newer
 from fleet_operator.observed.pods import PodState, read_pod
 from fleet_operator.specs.names import POOL_LABEL
+
+Name = tuple[str, str]
+"""Namespace (empty where there is none) and name of an object."""
 
 
 class Key(NamedTuple):
@@ -90,11 +95,13 @@ class Mirror:
     def put_daemon(self, body: Mapping[str, Any]) -> bool:
         """A DaemonSet is new or was changed. Returns whether that matters to plans."""
         key = (body["metadata"]["namespace"], body["metadata"]["name"])
-        load = read_daemon(body)
-        if self._daemons.get(key) == load:
+        load, known = read_daemon(body), self._daemons.get(key)
+        if known == load:
             return False
         self._daemons[key] = load
-        return load.cpus > 0 or self.fleet.look_at(load.wishes.keys())
+        if load.cpus > 0:
+            self.fleet.look_at(load.wishes.keys())
+        return load.cpus > 0 or (known is not None and known.cpus > 0)
 
     def remove_daemon(self, namespace: str, name: str) -> bool:
         """A DaemonSet is gone. Returns whether that matters to plans."""
@@ -107,14 +114,16 @@ class Mirror:
         return [each for each in self._daemons.values() if each.cpus > 0]
 
     def put_child(self, child: Child) -> Key | None:
-        """A child is new or was changed. Returns its pool's key, None where what is known is newer."""
+        """A child is new or was changed. Returns its pool's key, None where that changes nothing."""
         key = Key(child.namespace, child.pool)
         children = self._children.setdefault(key, {})
         known = children.get((child.kind, child.name))
         if known and known.uid == child.uid and not newer(child.version, known.version):
             return None
         children[child.kind, child.name] = child
-        return key
+        # Most changes are of a status that nobody looks at.
+        same = known is not None and replace(known, version=child.version) == child
+        return None if same else key
 
     def remove_child(self, kind: str, namespace: str, name: str, pool: str, uid: str) -> Key:
         """A child is gone."""
@@ -153,6 +162,35 @@ class Mirror:
     def pods(self, key: Key) -> tuple[PodState, ...]:
         """Of a pool."""
         return tuple(self._pods.get(key, {}).values())
+
+    def versions(self, kind: str) -> dict[Name, str]:
+        """`resourceVersion` of each object of a kind; empty of nodes, pods and DaemonSets, of which it is not kept."""
+        if kind == KIND:
+            return {key: body["metadata"]["resourceVersion"] for key, body in self.pools.items()}
+        if kind == "Node":
+            return {("", name): "" for name in self.fleet.names()}
+        if kind == "DaemonSet":
+            return dict.fromkeys(self._daemons, "")
+        if kind == "Pod":
+            return {(key.namespace, name): "" for key, pods in self._pods.items() for name in pods}
+        return {
+            (child.namespace, child.name): child.version
+            for children in self._children.values()
+            for child in children.values()
+            if child.kind == kind
+        }
+
+    def remains(self, kind: str, namespace: str, name: str) -> dict[str, Any]:
+        """What is known of an object, as a watch would tell of its end."""
+        pool, uid = "", ""
+        for key, pods in self._pods.items():
+            if kind == "Pod" and key.namespace == namespace and name in pods:
+                pool = key.name
+        for children in self._children.values():
+            child = children.get((kind, name))
+            if child is not None and child.namespace == namespace:
+                pool, uid = child.pool, child.uid
+        return {"metadata": {"namespace": namespace, "name": name, "uid": uid, "labels": {POOL_LABEL: pool}}}
 
 
 def read_daemon(body: Mapping[str, Any]) -> DaemonLoad:

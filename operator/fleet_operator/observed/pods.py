@@ -19,7 +19,7 @@ class PodState:
     Attributes:
         shape: Which Deployment's it is, by its label.
         waiting: Since when it finds no node; None where it has one.
-        trouble: Why it cannot run (`ImagePull`, `Crashing`, `Config`, `Unschedulable`), else empty.
+        trouble: Why it cannot run (`ImagePull`, `Crashing`, `Config`, `Unschedulable`, `Gated`), else empty.
         message: The same in words.
         ip: Its address, empty where it has none.
         cost: `pod-deletion-cost`, as it is set.
@@ -43,11 +43,17 @@ def read_pod(body: Mapping[str, Any]) -> PodState:
     conditions = {each["type"]: each for each in status.get("conditions") or ()}
     scheduled = conditions.get("PodScheduled") or {}
     waiting = None
-    trouble, message = _container_trouble(status.get("containerStatuses") or ())
-    if scheduled.get("status") == "False" and not (body.get("spec") or {}).get("nodeName"):
-        waiting = read_time(scheduled.get("lastTransitionTime") or meta["creationTimestamp"])
-        if scheduled.get("reason") == "Unschedulable":
-            trouble, message = "Unschedulable", scheduled.get("message") or ""
+    # One that is over stays in the list for long, and another has come for it.
+    over = status.get("phase") in ("Failed", "Succeeded")
+    trouble, message = ("", "") if over else _container_trouble(status.get("containerStatuses") or ())
+    if scheduled.get("status") == "False" and not over and not (body.get("spec") or {}).get("nodeName"):
+        reason, said = scheduled.get("reason"), scheduled.get("message") or ""
+        if reason == "SchedulingGated":
+            trouble, message = "Gated", said
+        else:
+            waiting = read_time(scheduled.get("lastTransitionTime") or meta["creationTimestamp"])
+        if reason == "Unschedulable":
+            trouble, message = "Unschedulable", said
     return PodState(
         name=meta["name"],
         shape=(meta.get("labels") or {}).get(SHAPE_LABEL, ""),
@@ -70,7 +76,7 @@ def read_time(text: str) -> datetime:
 def _container_trouble(statuses: Iterable[Mapping[str, Any]]) -> tuple[str, str]:
     for each in statuses:
         waiting = (each.get("state") or {}).get("waiting") or {}
-        ended = (each.get("lastState") or {}).get("terminated") or (each.get("state") or {}).get("terminated") or {}
+        ended = (each.get("state") or {}).get("terminated") or (each.get("lastState") or {}).get("terminated") or {}
         reason = waiting.get("reason") or ""
         if reason in IMAGE_REASONS:
             return "ImagePull", f"{each.get('image')}: {waiting.get('message') or reason}"
@@ -87,7 +93,7 @@ def _why(ended: Mapping[str, Any]) -> str:
     last = lines[-1].strip()[:_LAST_LINE] if lines else ""
     exited = f"exit code {ended.get('exitCode', 'unknown')}"
     if ended.get("reason") == "OOMKilled":
-        return "OOMKilled: it needed more memory than spec.resources.memory"
+        return "OOMKilled: it needed more memory than it may have: raise spec.resources.memory"
     return f"{exited}: {last}" if last else exited
 
 

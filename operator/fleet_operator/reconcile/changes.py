@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from fleet_operator.kube.resources import CHILDREN
+from fleet_operator.kube.resources import CHILDREN, DISPOSABLE
 from fleet_operator.observed.children import Child
 from fleet_operator.reconcile.drift import APPLIED, covers
 from fleet_operator.specs.names import Object
@@ -67,7 +67,11 @@ def changes(objects: Iterable[Object], children: Mapping[tuple[str, str], Child]
             result.append(Blocked(body, passing=child.leaving or bool(child.owner)))
         elif not covers(child.body, _content(body)):
             result.append(Apply(body, new=False, restores=_hash(child.body) == _hash(body)))
-    extra = [child for key, child in children.items() if key not in wanted and child.owner == uid and not child.leaving]
+    extra = [
+        child
+        for key, child in children.items()
+        if key not in wanted and child.owner == uid and not child.leaving and child.kind in DISPOSABLE
+    ]
     # Last what was applied first: what pods need goes after them.
     extra.sort(key=lambda child: (-CHILDREN.index(child.kind), child.name))
     return result + [Delete(child) for child in extra]

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from fleet_operator.cluster_plan import REPLAN, PoolPlan
+from fleet_operator.cluster_plan import REPLAN, UNPINNED, PoolPlan
 from fleet_operator.observed.pods import PodState
 from fleet_operator.reconcile.desired import Desired
 from fleet_operator.reconcile.observation import Observation, Trouble
@@ -18,6 +18,8 @@ _HEALTH = {
     "Config": "a container cannot be made: check the Secrets, ConfigMaps and volumes that the pool names",
     "Crashing": "the encoder ends by itself: `kubectl logs --previous` has the rest",
 }
+
+_PAUSED = "spec.paused: nothing is written until it is false"
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,11 +41,11 @@ def findings(seen: Observation, made: Desired, troubles: Sequence[Trouble]) -> t
         troubles: Writes that failed at this visit.
     """
     planned = threads_planned(seen, made.plan)
-    schedulable = _schedulable(seen, planned)
+    schedulable = _schedulable(seen, made.plan, planned)
     healthy = _healthy(seen.pods)
     return (
         _ready(seen, planned, schedulable, healthy, troubles),
-        _progressing(seen, troubles),
+        _progressing(seen, made.plan, planned, troubles),
         planned,
         _scaling(seen),
         schedulable,
@@ -59,31 +61,47 @@ def totals(deployments: Iterable[Mapping[str, Any]]) -> tuple[int, int]:
 
 def threads_planned(seen: Observation, plan: PoolPlan) -> Finding:
     """Whether there is a thread plan."""
-    runnable = plan.runnable
-    if runnable:
-        warnings = list(plan.warnings)
-        notes = [row.note for row in plan.rows if row.note]
-        text = "; ".join(f"{row.name}: {row.share.cpus} CPUs a replica" for row in runnable)
-        if seen.shapes is None:
-            why = "nodes cannot be read (ClusterRole without `nodes`): spec.resources.cpus is the plan"
-            return Finding("ThreadsPlanned", "True", "FromResources", f"{text}; {why}")
-        if warnings:
-            return Finding("ThreadsPlanned", "True", "CpuOvercommitted", "; ".join(warnings))
-        if notes:
-            hint = f"restarting pods is yours to decide: another value of the annotation {REPLAN} plans anew"
-            return Finding("ThreadsPlanned", "True", "Kept", f"{'; '.join(notes)}; {hint}")
-        return Finding("ThreadsPlanned", "True", "Planned", text)
+    current = plan.current
+    if not current:
+        return _not_planned(seen, plan)
+    text = "; ".join(f"{row.name}: {row.share.cpus} CPUs a replica" for row in current)
+    former = [row.name for row in plan.runnable if row not in current]
+    if former:
+        text += f"; replicas leave {', '.join(former)}, as the pool is planned for other nodes now"
+    blind = []
+    if seen.shapes is None and any(row.name == UNPINNED for row in current):
+        blind = ["nodes cannot be read (ClusterRole without `nodes`): spec.resources.cpus is the plan"]
+    notes = [row.note for row in current if row.note]
+    if plan.warnings:
+        return Finding("ThreadsPlanned", "True", "CpuOvercommitted", "; ".join([*plan.warnings, *blind, *notes]))
+    if blind:
+        return Finding("ThreadsPlanned", "True", "FromResources", "; ".join([text, *blind]))
+    if notes:
+        hint = f"restarting pods is yours to decide: another value of the annotation {REPLAN} plans anew"
+        return Finding("ThreadsPlanned", "True", "Kept", "; ".join([*notes, hint]))
+    return Finding("ThreadsPlanned", "True", "Planned", text)
+
+
+def _not_planned(seen: Observation, plan: PoolPlan) -> Finding:
     if seen.shapes is None:
+        reason = "NodesUnreadable"
         message = "nodes cannot be read (ClusterRole without `nodes`): set spec.resources.cpus to plan with"
-        return Finding("ThreadsPlanned", "False", "NodesUnreadable", message)
-    if not seen.shapes:
+    elif not seen.shapes:
+        reason = "NoNodeFits"
         message = (
             "no node takes the pool's pods: check spec.scheduling and spec.resources.gpus against `kubectl describe "
             "nodes`; where a cluster autoscaler is to add nodes, set spec.resources.cpus, so that pods can ask for them"
         )
-        return Finding("ThreadsPlanned", "False", "NoNodeFits", message)
-    rows = "; ".join(f"{row.name}: {row.share.reason}" for row in plan.rows)
-    return Finding("ThreadsPlanned", "False", "NodesTooSmall", f"no node has a whole CPU left for a replica: {rows}")
+    else:
+        reason = "NodesTooSmall"
+        rows = "; ".join(f"{row.name}: {row.share.reason}" for row in plan.rows)
+        message = (
+            "no node has a whole CPU left for a replica: lower spec.resources.reservedCpus or what DaemonSets ask for, "
+            f"or add larger nodes ({rows})"
+        )
+    if plan.runnable:
+        message += "; pods that run go on as they are"
+    return Finding("ThreadsPlanned", "False", reason, message)
 
 
 def _ready(
@@ -91,25 +109,31 @@ def _ready(
 ) -> Finding:
     want = seen.pool.spec.replicas
     _, ready = totals(seen.deployments.values())
+    counted = f"{ready} of {want} replicas are ready"
     if ready >= want:
-        return Finding("Ready", "True", "Ready" if want else "ScaledToZero", f"{ready} of {want} replicas are ready")
+        return Finding("Ready", "True", "Ready" if want else "ScaledToZero", counted)
     causes: list[Finding | Trouble] = [each for each in (planned, schedulable, healthy) if each.status == "False"]
     for cause in (*causes, *troubles):
-        return Finding("Ready", "False", cause.reason, f"{ready} of {want} replicas are ready: {cause.message}")
-    reason = "Paused" if seen.pool.spec.paused else "ReplicasNotReady"
-    return Finding("Ready", "False", reason, f"{ready} of {want} replicas are ready")
-
-
-def _progressing(seen: Observation, troubles: Sequence[Trouble]) -> Finding:
+        return Finding("Ready", "False", cause.reason, f"{counted}: {cause.message}")
     if seen.pool.spec.paused:
-        return Finding("Progressing", "False", "Paused", "spec.paused: nothing is written until it is false")
-    for trouble in troubles:
-        return Finding("Progressing", "False", trouble.reason, trouble.message)
+        return Finding("Ready", "False", "Paused", f"{counted}: {_PAUSED}")
+    return Finding("Ready", "False", "ReplicasNotReady", counted)
+
+
+def _progressing(seen: Observation, plan: PoolPlan, planned: Finding, troubles: Sequence[Trouble]) -> Finding:
+    if seen.pool.spec.paused:
+        return Finding("Progressing", "False", "Paused", _PAUSED)
+    if troubles:
+        messages = dict.fromkeys(trouble.message for trouble in troubles)
+        return Finding("Progressing", "False", troubles[0].reason, "; ".join(messages))
+    if not plan.runnable and seen.pool.spec.replicas:
+        return Finding("Progressing", "False", planned.reason, planned.message)
     for body in seen.deployments.values():
         conditions = {each["type"]: each for each in (body.get("status") or {}).get("conditions") or ()}
         progress = conditions.get("Progressing") or {}
         if progress.get("reason") == "ProgressDeadlineExceeded":
-            return Finding("Progressing", "False", "Stuck", f"{body['metadata']['name']}: {progress.get('message')}")
+            said = f"{body['metadata']['name']}: {progress.get('message') or 'it takes too long'}"
+            return Finding("Progressing", "False", "Stuck", f"{said}; the conditions Schedulable and Healthy say why")
     rolling = [body["metadata"]["name"] for body in seen.deployments.values() if not _settled(body)]
     if rolling:
         return Finding("Progressing", "True", "RollingOut", f"pods are coming or going: {', '.join(sorted(rolling))}")
@@ -123,18 +147,24 @@ def _settled(body: Mapping[str, Any]) -> bool:
     return current and counts == [want] * 3
 
 
-def _schedulable(seen: Observation, planned: Finding) -> Finding:
-    if planned.status == "False":
+def _schedulable(seen: Observation, plan: PoolPlan, planned: Finding) -> Finding:
+    if not plan.runnable:
         return Finding("Schedulable", "False", planned.reason, planned.message)
     for body in seen.deployments.values():
         for each in (body.get("status") or {}).get("conditions") or ():
             if each["type"] == "ReplicaFailure" and each["status"] == "True":
                 return _refused(each.get("message") or "")
-    waiting = sorted((pod for pod in seen.pods if pod.waiting and not pod.leaving), key=lambda pod: pod.name)
+    staying = sorted((pod for pod in seen.pods if not pod.leaving), key=lambda pod: pod.name)
+    waiting = [pod for pod in staying if pod.waiting]
     if waiting:
-        said = next((pod.message for pod in waiting if pod.message), "the scheduler has not looked at them yet")
-        message = f"{len(waiting)} pods find no node: {said}"
-        return Finding("Schedulable", "False", "Unschedulable", message)
+        find, them = ("1 pod finds", "it") if len(waiting) == 1 else (f"{len(waiting)} pods find", "them")
+        said = next((pod.message for pod in waiting if pod.message), f"the scheduler has not looked at {them} yet")
+        advice = "add nodes, or lower spec.replicas or spec.resources"
+        return Finding("Schedulable", "False", "Unschedulable", f"{find} no node: {said.rstrip('.')}: {advice}")
+    gated = [pod for pod in staying if pod.trouble == "Gated"]
+    if gated:
+        message = f"pods are held back by scheduling gates, which whoever set them must remove: {gated[0].message}"
+        return Finding("Schedulable", "False", "Gated", message)
     return Finding("Schedulable", "True", "Schedulable", "every pod has found a node")
 
 
@@ -146,7 +176,8 @@ def _refused(message: str) -> Finding:
     if "violates PodSecurity" in message:
         advice = "remove from spec.podTemplate what the namespace's Pod Security level does not allow"
         return Finding("Schedulable", "False", "PodSecurity", f"{message}: {advice}")
-    return Finding("Schedulable", "False", "PodsRefused", message)
+    advice = "change what it names, in the pool or in the namespace"
+    return Finding("Schedulable", "False", "PodsRefused", f"{message}: {advice}")
 
 
 def _healthy(pods: Iterable[PodState]) -> Finding:
@@ -162,7 +193,7 @@ def _scaling(seen: Observation) -> Finding:
     scaling = seen.pool.spec.autoscaling
     if scaling.mode == "Off":
         return Finding("ScalingActive", "False", "Off", "spec.autoscaling.mode is Off: spec.replicas is yours")
-    if seen.pool.spec.runtime == "SGLang" and scaling.backend == "Builtin":
+    if seen.pool.spec.runtime == "SGLang":
         message = (
             "SGLang's encoder does not tell its load: scale it by hand, or by a HorizontalPodAutoscaler of your own"
         )

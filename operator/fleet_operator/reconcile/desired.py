@@ -9,12 +9,12 @@ from fleet_operator.api import EncoderPool
 from fleet_operator.api.pool import GROUP
 from fleet_operator.cluster_plan import Kept, PoolPlan, ShapePlan, plan_pool
 from fleet_operator.nodes.distribute import Group, distribute
-from fleet_operator.observed.pods import PodState, read_time
+from fleet_operator.observed.pods import read_time
 from fleet_operator.reconcile.drift import sealed
 from fleet_operator.reconcile.observation import Observation
 from fleet_operator.specs.account import account
 from fleet_operator.specs.autoscalers import horizontal_autoscaler, scaled_object
-from fleet_operator.specs.deployment import deployment
+from fleet_operator.specs.deployment import deployment, grace_seconds
 from fleet_operator.specs.disruption import disruption_budget
 from fleet_operator.specs.monitor import pod_monitor
 from fleet_operator.specs.names import PLAN_ANNOTATION, Object, deployment_name
@@ -23,7 +23,7 @@ from fleet_operator.specs.runtime import runtime
 from fleet_operator.specs.service import service
 
 STUCK_AFTER = timedelta(seconds=60)
-"""A pod that has found no node for so long may go to another shape."""
+"""A pod that has found no node for so long may go to another shape, unless it waits for one that is still leaving."""
 FULL_FOR = timedelta(minutes=10)
 """So long a shape that pods moved away from gets no further ones."""
 FULL_SINCE = f"{GROUP}/full-since"
@@ -50,13 +50,14 @@ class Desired:
 def desired(seen: Observation) -> Desired:
     """What shall be, by what was seen."""
     plan = plan_pool(seen.pool, seen.shapes, seen.others, kept(seen.deployments.values()))
-    groups = [_group(row, seen) for row in plan.runnable]
-    spread = distribute(seen.pool.spec.replicas, groups)
+    groups = [_group(row, plan, seen) for row in plan.runnable]
+    spread = distribute(seen.pool.spec.replicas, groups, _away(seen.pool))
     objects = _shared(seen.pool, seen.uid, seen.kinds, seen)
-    for row in plan.runnable:
+    for row, group in zip(plan.runnable, groups, strict=True):
         count = spread.counts[row.name]
-        if count or _exists(row.name, seen):
-            objects.append(_deployment(row, plan.inputs, count, row.name in spread.left, seen))
+        # One that is of no use any more goes, and its plan is forgotten, but not yet that it was full.
+        if count or group.full or _exists(row.name, seen):
+            objects.append(_deployment(row, count, row.name in spread.left, seen))
     return Desired(plan, spread.counts, tuple(map(sealed, objects)), _again(groups, seen))
 
 
@@ -71,26 +72,38 @@ def _in_use(body: Mapping[str, Any]) -> bool:
 
 
 def _exists(shape: str, seen: Observation) -> bool:
-    """Whether a Deployment is there and in use: one that is not any more goes, and its plan is forgotten."""
+    """Whether a Deployment is there and in use."""
     body = seen.deployments.get(deployment_name(seen.pool.metadata.name, shape))
     return body is not None and _in_use(body)
 
 
-def _group(row: ShapePlan, seen: Observation) -> Group:
+def _group(row: ShapePlan, plan: PoolPlan, seen: Observation) -> Group:
     body = seen.deployments.get(deployment_name(seen.pool.metadata.name, row.name)) or {}
-    since = _full_since(body)
+    since, patience = _full_since(body), _patience(seen)
+    waiting = [pod.waiting for pod in seen.pods if pod.shape == row.name and pod.waiting and not pod.leaving]
     return Group(
         name=row.name,
         places=row.places,
         replicas=(body.get("spec") or {}).get("replicas") or 0,
-        stuck=sum(_is_stuck(pod, row.name, seen.now) for pod in seen.pods),
+        ready=(body.get("status") or {}).get("readyReplicas") or 0,
+        stuck=sum(seen.now - each >= patience for each in waiting),
         full=since is not None and seen.now - since < FULL_FOR,
+        former=row.inputs != plan.inputs,
     )
 
 
-def _is_stuck(pod: PodState, shape: str, now: datetime) -> bool:
-    waiting = pod.shape == shape and not pod.leaving and pod.waiting is not None
-    return waiting and pod.waiting is not None and now - pod.waiting >= STUCK_AFTER
+def _away(pool: EncoderPool) -> int:
+    """How many replicas may be away while others come in their place."""
+    allowed = pool.spec.rollout.max_unavailable
+    if isinstance(allowed, str):
+        allowed = pool.spec.replicas * int(allowed.removesuffix("%")) // 100
+    return max(1, allowed)
+
+
+def _patience(seen: Observation) -> timedelta:
+    """How long a pod may wait for a node: longer while others of the pool are leaving theirs."""
+    leaving = any(pod.leaving and pod.node for pod in seen.pods)
+    return STUCK_AFTER + (timedelta(seconds=grace_seconds(seen.pool)) if leaving else timedelta(0))
 
 
 def _full_since(body: Mapping[str, Any]) -> datetime | None:
@@ -101,8 +114,8 @@ def _full_since(body: Mapping[str, Any]) -> datetime | None:
         return None
 
 
-def _deployment(row: ShapePlan, inputs: str, replicas: int, left: bool, seen: Observation) -> Object:
-    made = deployment(seen.pool, seen.uid, row, inputs, replicas, runtime(seen.pool, row.env, seen.images))
+def _deployment(row: ShapePlan, replicas: int, left: bool, seen: Observation) -> Object:
+    made = deployment(seen.pool, seen.uid, row, replicas, runtime(seen.pool, row.env, seen.images))
     before = seen.deployments.get(made["metadata"]["name"]) or {}
     since = _full_since(before)
     if left:
@@ -130,7 +143,8 @@ def _shared(pool: EncoderPool, uid: str, kinds: frozenset[str], seen: Observatio
 
 def _again(groups: Iterable[Group], seen: Observation) -> float | None:
     """When a waiting pod counts as stuck, or a full shape as free again."""
-    moments = [pod.waiting + STUCK_AFTER for pod in seen.pods if pod.waiting is not None and not pod.leaving]
+    patience = _patience(seen)
+    moments = [pod.waiting + patience for pod in seen.pods if pod.waiting is not None and not pod.leaving]
     if any(group.full for group in groups):
         moments += [since + FULL_FOR for body in seen.deployments.values() if (since := _full_since(body)) is not None]
     later = [(moment - seen.now).total_seconds() for moment in moments if moment > seen.now]

@@ -14,8 +14,13 @@ from fleet_operator.quantity import QuantityError, parse_quantity
 APPLIED = f"{GROUP}/applied"
 """Annotation: hash of what was applied. An apply that gives up a field has another hash, and only so is it seen."""
 
-_KEYS = ("name", "mountPath", "uid", "topologyKey", "key")
-"""What tells the entries of a list apart, where the entries are alike in having it."""
+_KEYS = ("mountPath", "name", "uid", "topologyKey")
+"""What tells the entries of a list apart, where the entries are alike in having it. As in the API: other lists, such as
+tolerations, are one value each, and an entry more is another value."""
+_AMOUNTS = frozenset({"requests", "limits", "sizeLimit", "divisor", "averageValue"})
+"""Fields with quantities, which the API server keeps in its own way: `0.5` becomes `500m`."""
+_FALSE_IF_MISSING = frozenset({"readOnly"})
+"""Fields of which the API server leaves out a `false`; that of others says something."""
 
 
 def sealed(body: Mapping[str, Any]) -> dict[str, Any]:
@@ -27,13 +32,23 @@ def sealed(body: Mapping[str, Any]) -> dict[str, Any]:
 
 def covers(live: Any, applied: Any) -> bool:
     """Whether `live` has all that was applied."""
+    return _covers(live, applied, amounts=False)
+
+
+def _covers(live: Any, applied: Any, *, amounts: bool) -> bool:
     if isinstance(applied, Mapping):
         there = live if isinstance(live, Mapping) else {} if live is None else None
-        return there is not None and all(covers(there.get(key), value) for key, value in applied.items())
+        return there is not None and all(_has(there, *each, amounts=amounts) for each in applied.items())
     if isinstance(applied, Sequence) and not isinstance(applied, str):
         return _covers_list(live if isinstance(live, list) else [], applied)
     # The API server leaves an empty text out.
-    return live == applied or (live is None and applied == "") or _same_amount(live, applied)
+    return live == applied or (live is None and applied == "") or (amounts and _same_amount(live, applied))
+
+
+def _has(there: Mapping[str, Any], key: str, applied: Any, *, amounts: bool) -> bool:
+    if applied is False and key in _FALSE_IF_MISSING:
+        return not there.get(key)
+    return _covers(there.get(key), applied, amounts=amounts or key in _AMOUNTS)
 
 
 def _covers_list(live: Sequence[Any], applied: Sequence[Any]) -> bool:
@@ -51,7 +66,6 @@ def _unique(entries: Sequence[Any], key: str) -> bool:
 
 
 def _same_amount(live: Any, applied: Any) -> bool:
-    """`0.5` and `500m`: the API server keeps quantities in its own way."""
     if isinstance(live, bool | None) or isinstance(applied, bool | None):
         return False
     try:

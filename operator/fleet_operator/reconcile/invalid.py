@@ -8,7 +8,10 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
-_ADVICE = "the definition in the cluster is not this operator's: `kubectl apply --server-side -f crds/` of its version"
+_ADVICE = (
+    "the definition in the cluster is not this operator's: "
+    "`kubectl apply --server-side --force-conflicts -f crds/` of its version"
+)
 
 
 def invalid_status(body: Mapping[str, Any], problems: str, now: datetime) -> dict[str, Any]:

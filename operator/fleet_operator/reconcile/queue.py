@@ -11,6 +11,8 @@ log = logging.getLogger(__name__)
 
 FIRST_RETRY_SECONDS = 1.0
 LAST_RETRY_SECONDS = 300.0
+_DOUBLINGS = 16
+"""More than enough for the last; without a bound the number would outgrow a float after days of failures."""
 
 
 class Queue(Generic[K]):
@@ -20,13 +22,27 @@ class Queue(Generic[K]):
         visit: Looks at one key; returns after how many seconds to look again, None for not before something happens.
             Where it raises, it is called again, later each time.
         workers: Visits side by side.
+        rest: Seconds between the end of a visit and the next one to the same key: what happens in between, often a lot
+            as one's own writes come back, is one visit then.
+        ordinary: Exceptions that are logged in one line, as they are no defect of the program.
     """
 
-    def __init__(self, visit: Callable[[K], Awaitable[float | None]], *, workers: int) -> None:
+    def __init__(
+        self,
+        visit: Callable[[K], Awaitable[float | None]],
+        *,
+        workers: int,
+        rest: float = 0.0,
+        ordinary: tuple[type[Exception], ...] = (),
+    ) -> None:
         self._visit = visit
+        self._rest = rest
+        self._ordinary = ordinary
         self._limit = asyncio.Semaphore(workers)
         self._due: set[K] = set()
         self._running: dict[K, asyncio.Task[None]] = {}
+        self._visiting: set[K] = set()
+        self._forgotten: set[K] = set()
         self._timers: dict[K, asyncio.TimerHandle] = {}
         self._failures: dict[K, int] = {}
         self._closed = False
@@ -38,19 +54,19 @@ class Queue(Generic[K]):
         """Something happened to `key`: look at it, once more where a visit is under way."""
         if self._closed:
             return
-        timer = self._timers.pop(key, None)
-        if timer is not None:
-            timer.cancel()
+        self._cancel(key)
+        self._forgotten.discard(key)
         self._due.add(key)
         if key not in self._running:
             self._running[key] = asyncio.create_task(self._work(key))
 
     def forget(self, key: K) -> None:
-        """The key is no more: no timer calls for it."""
-        timer = self._timers.pop(key, None)
-        if timer is not None:
-            timer.cancel()
+        """The key is no more: it is not visited again, also not because of how a visit under way ends."""
+        self._cancel(key)
+        self._due.discard(key)
         self._failures.pop(key, None)
+        if key in self._running:
+            self._forgotten.add(key)
 
     async def close(self) -> None:
         """Let visits under way end, and start no other."""
@@ -59,24 +75,48 @@ class Queue(Generic[K]):
         for timer in self._timers.values():
             timer.cancel()
         self._timers.clear()
+        for key, task in list(self._running.items()):
+            if key not in self._visiting:
+                task.cancel()  # it rests
         await asyncio.gather(*self._running.values(), return_exceptions=True)
 
     async def _work(self, key: K) -> None:
         try:
             while key in self._due:
                 async with self._limit:
-                    self._due.discard(key)
-                    await self._once(key)
+                    # It may have been forgotten while it waited for a worker.
+                    if key in self._due:
+                        self._due.discard(key)
+                        await self._once(key)
+                if self._rest and not self._closed:
+                    await asyncio.sleep(self._rest)
         finally:
             del self._running[key]
+            self._forgotten.discard(key)
 
     async def _once(self, key: K) -> None:
+        failures, again = 0, None
+        self._visiting.add(key)
         try:
             again = await self._visit(key)
+        except Exception as error:
+            failures = self._failures.get(key, 0) + 1
+            again = min(FIRST_RETRY_SECONDS * 2 ** min(failures - 1, _DOUBLINGS), LAST_RETRY_SECONDS)
+            defect = None if isinstance(error, self._ordinary) else error
+            log.warning("%s: %s; again in %g s", key, error, again, exc_info=defect)
+        finally:
+            self._visiting.discard(key)
+        if key in self._forgotten:
+            self._forgotten.discard(key)
+            return
+        if failures:
+            self._failures[key] = failures
+        else:
             self._failures.pop(key, None)
-        except Exception:
-            failures = self._failures[key] = self._failures.get(key, 0) + 1
-            again = min(FIRST_RETRY_SECONDS * 2 ** (failures - 1), LAST_RETRY_SECONDS)
-            log.exception("%s: failed, again in %g s", key, again)
         if again is not None and not self._closed and key not in self._due:
             self._timers[key] = asyncio.get_running_loop().call_later(again, self.add, key)
+
+    def _cancel(self, key: K) -> None:
+        timer = self._timers.pop(key, None)
+        if timer is not None:
+            timer.cancel()

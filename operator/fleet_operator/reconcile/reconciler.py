@@ -35,8 +35,8 @@ TROUBLE_SECONDS = 60.0
 
 OUTDATED = Trouble(
     "DefinitionOutdated",
-    "the EncoderPool definition in the cluster is not this operator's: kubectl apply --server-side -f crds/ of its "
-    "version, then restart the operator",
+    "the EncoderPool definition in the cluster is not this operator's: "
+    "kubectl apply --server-side --force-conflicts -f crds/ of its version, then restart the operator",
 )
 
 

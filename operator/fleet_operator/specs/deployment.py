@@ -21,19 +21,18 @@ STOP_SECONDS = 15
 """Beyond its drain, a pod gets so long to end."""
 
 
-def deployment(pool: EncoderPool, uid: str, row: ShapePlan, inputs: str, replicas: int, program: Runtime) -> Object:
+def deployment(pool: EncoderPool, uid: str, row: ShapePlan, replicas: int, program: Runtime) -> Object:
     """The object.
 
     Args:
         pool: Whose pods.
         uid: Of the pool.
         row: What a pod is.
-        inputs: `PoolPlan.inputs`.
         replicas: How many.
         program: What a pod runs.
     """
     shape = {SHAPE_LABEL: row.name}
-    kept = row.kept(inputs).dump()
+    kept = row.kept.dump()
     meta = metadata(pool, uid, deployment_name(pool.metadata.name, row.name), annotations={PLAN_ANNOTATION: kept})
     meta["labels"] = labels(pool, shape)
     return {
