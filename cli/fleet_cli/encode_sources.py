@@ -31,7 +31,8 @@ MORE_TYPES = {
 FETCHED = ("http", "https", "file", "data")
 """Schemes of URLs that encoders fetch."""
 
-_LIKE_AN_URL = re.compile(r"([A-Za-z0-9+.-]*)(?::|.*//)")
+_LIKE_AN_URL = re.compile(r"([a-z][a-z0-9+.-]*)(?::/|:.*[,;@?])|(https?|ftp|file)\W*//|(?=//)", re.IGNORECASE)
+"""What somebody meant as an URL, and so may have a secret in it. A path with a doubled slash, or a colon, is none."""
 
 _types = mimetypes.MimeTypes()  # its own table: that of the machine differs from one to the next
 for _type, _extensions in MORE_TYPES.items():
@@ -113,7 +114,7 @@ def shown(text: str) -> str:
     parts = _url(text)
     if parts is None:
         misspelt = _LIKE_AN_URL.match(text)
-        return text if misspelt is None or os.path.exists(text) else f"{misspelt[1]}..."
+        return text if misspelt is None or os.path.exists(text) else f"{misspelt[1] or misspelt[2] or ''}..."
     if parts.scheme.lower() == "data":
         return f"data:{parts.path.partition(',')[0].partition(';')[0]} ({len(text)} characters)"
     host = parts.netloc.rpartition("@")[2]

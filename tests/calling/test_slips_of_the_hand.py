@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from fleet_cli.encode_sources import shown
+
 RUN = [sys.executable, "-c", "from fleet_cli.main import main; main()"]
 
 
@@ -63,3 +65,8 @@ def test_a_photo_is_not_written_over(tmp_path: Path, photos: Path) -> None:
     assert done.returncode == 2
     assert "is not written over" in done.stderr.splitlines()[-1]
     assert mine.read_bytes() == (photos / "coffee.png").read_bytes()
+
+
+@pytest.mark.parametrize("path", ["/tmp//missing.jpg", "dir//missing.jpg", "take:2.mp4"])
+def test_a_path_is_not_taken_for_an_url(path: str) -> None:
+    assert shown(path) == path
