@@ -45,7 +45,7 @@ def findings(seen: Observation, made: Desired, troubles: Sequence[Trouble]) -> t
     healthy = _healthy(seen.pods)
     return (
         _ready(seen, planned, schedulable, healthy, troubles),
-        _progressing(seen, made.plan, planned, troubles),
+        _progressing(seen, made, planned, troubles),
         planned,
         _scaling(seen),
         schedulable,
@@ -120,13 +120,13 @@ def _ready(
     return Finding("Ready", "False", "ReplicasNotReady", counted)
 
 
-def _progressing(seen: Observation, plan: PoolPlan, planned: Finding, troubles: Sequence[Trouble]) -> Finding:
+def _progressing(seen: Observation, made: Desired, planned: Finding, troubles: Sequence[Trouble]) -> Finding:
     if seen.pool.spec.paused:
         return Finding("Progressing", "False", "Paused", _PAUSED)
     if troubles:
         messages = dict.fromkeys(trouble.message for trouble in troubles)
         return Finding("Progressing", "False", troubles[0].reason, "; ".join(messages))
-    if not plan.runnable and seen.pool.spec.replicas:
+    if not made.plan.runnable and seen.pool.spec.replicas:
         return Finding("Progressing", "False", planned.reason, planned.message)
     for body in seen.deployments.values():
         conditions = {each["type"]: each for each in (body.get("status") or {}).get("conditions") or ()}
@@ -134,7 +134,8 @@ def _progressing(seen: Observation, plan: PoolPlan, planned: Finding, troubles: 
         if progress.get("reason") == "ProgressDeadlineExceeded":
             said = f"{body['metadata']['name']}: {progress.get('message') or 'it takes too long'}"
             return Finding("Progressing", "False", "Stuck", f"{said}; the conditions Schedulable and Healthy say why")
-    rolling = [body["metadata"]["name"] for body in seen.deployments.values() if not _settled(body)]
+    rolling = {body["metadata"]["name"] for body in made.objects if body["kind"] == "Deployment"} | {*seen.deployments}
+    rolling -= {name for name, body in seen.deployments.items() if _settled(body)}
     if rolling:
         return Finding("Progressing", "True", "RollingOut", f"pods are coming or going: {', '.join(sorted(rolling))}")
     return Finding("Progressing", "False", "Complete", "all pods are as they shall be")

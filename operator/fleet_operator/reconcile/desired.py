@@ -132,9 +132,11 @@ def _shared(pool: EncoderPool, uid: str, kinds: frozenset[str], seen: Observatio
     if pool.spec.network_policy.mode == "Restrict":
         objects.append(network_policy(pool, uid, program))
     scaling = pool.spec.autoscaling
-    if scaling.mode == "Auto" and scaling.backend == "HPA":
+    # They follow a number that is made of what encoders tell of their load; SGLang's tells nothing.
+    scaled = scaling.mode == "Auto" and pool.spec.runtime == "Native"
+    if scaled and scaling.backend == "HPA":
         objects.append(horizontal_autoscaler(pool, uid))
-    if scaling.mode == "Auto" and scaling.backend == "KEDA" and "ScaledObject" in kinds:
+    if scaled and scaling.backend == "KEDA" and "ScaledObject" in kinds:
         objects.append(scaled_object(pool, uid))
     if pool.spec.monitoring.pod_monitor == "Auto" and "PodMonitor" in kinds:
         objects.append(pod_monitor(pool, uid, program))

@@ -36,13 +36,15 @@ def covers(live: Any, applied: Any) -> bool:
 
 
 def _covers(live: Any, applied: Any, *, amounts: bool) -> bool:
-    if isinstance(applied, Mapping):
-        there = live if isinstance(live, Mapping) else {} if live is None else None
+    if live == applied:
+        return True  # most of an object is, and this is far faster than to look into it
+    if isinstance(applied, dict):
+        there = live if isinstance(live, dict) else {} if live is None else None
         return there is not None and all(_has(there, *each, amounts=amounts) for each in applied.items())
-    if isinstance(applied, Sequence) and not isinstance(applied, str):
+    if isinstance(applied, list | tuple):
         return _covers_list(live if isinstance(live, list) else [], applied)
     # The API server leaves an empty text out.
-    return live == applied or (live is None and applied == "") or (amounts and _same_amount(live, applied))
+    return (live is None and applied == "") or (amounts and _same_amount(live, applied))
 
 
 def _has(there: Mapping[str, Any], key: str, applied: Any, *, amounts: bool) -> bool:
@@ -55,12 +57,12 @@ def _covers_list(live: Sequence[Any], applied: Sequence[Any]) -> bool:
     key = next((key for key in _KEYS if _unique(applied, key)), None)
     if key is None:
         return len(live) == len(applied) and all(map(covers, live, applied))
-    there = {each[key]: each for each in live if isinstance(each, Mapping) and key in each}
+    there = {each[key]: each for each in live if isinstance(each, dict) and key in each}
     return all(covers(there.get(each[key]), each) and each[key] in there for each in applied)
 
 
 def _unique(entries: Sequence[Any], key: str) -> bool:
-    if not entries or not all(isinstance(each, Mapping) and isinstance(each.get(key), str) for each in entries):
+    if not entries or not all(isinstance(each, dict) and isinstance(each.get(key), str) for each in entries):
         return False
     return len({each[key] for each in entries}) == len(entries)
 

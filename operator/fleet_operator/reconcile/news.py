@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 WATCHED = ("ThreadsPlanned", "Schedulable", "Healthy", "Progressing")
-"""Conditions whose turn for the worse is an event. Ready follows from them."""
+"""Conditions whose turn for the worse is an event, causes first. Ready follows from them."""
 _BAD_THOUGH_TRUE = frozenset({"CpuOvercommitted", "Kept", "FromResources"})
 _FINE_THOUGH_FALSE = frozenset({"Complete", "Paused"})
 
@@ -41,13 +41,20 @@ def _plans(old: Mapping[str, Any], new: Mapping[str, Any]) -> Iterable[News]:
 
 def _turns(old: Mapping[str, Any], new: Mapping[str, Any]) -> Iterable[News]:
     before = {each["type"]: each for each in old.get("conditions") or ()}
-    for each in new.get("conditions") or ():
+    said: set[tuple[str, str]] = set()
+    watched = [each for each in new.get("conditions") or () if each["type"] in WATCHED]
+    for each in sorted(watched, key=lambda each: WATCHED.index(each["type"])):
         known = before.get(each["type"]) or {}
-        if each["type"] not in WATCHED or known.get("reason") == each["reason"]:
+        if known.get("reason") == each["reason"]:
             continue
-        if _is_bad(each):
+        bad = each if _is_bad(each) else known if known and _is_bad(known) else None
+        # One cause may be that of several conditions.
+        if bad is None or (cause := (bad["reason"], bad["message"])) in said:
+            continue
+        said.add(cause)
+        if bad is each:
             yield News("Warning", each["reason"], each["message"])
-        elif known and _is_bad(known):
+        else:
             yield News("Normal", each["reason"], f"{each['type']} again: {each['message']}")
 
 

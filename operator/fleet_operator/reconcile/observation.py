@@ -45,6 +45,7 @@ class Observation:
         decision: What the autoscaler last found, None where it does not look or has not yet.
         now: UTC.
         fingerprint: Of the model that the encoders serve; empty where it is not known.
+        deployments: Of the children, the pool's own Deployments, by name.
     """
 
     pool: EncoderPool
@@ -63,6 +64,8 @@ class Observation:
     deployments: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
+        if self.deployments:
+            return  # of the snapshot that this one replaces
         bodies = {
             name: child.body
             for (kind, name), child in self.children.items()

@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any, Protocol
@@ -17,7 +17,7 @@ from fleet_operator.observed.children import read_child
 from fleet_operator.observed.mirror import Key, Mirror
 from fleet_operator.observed.occupancy import Occupancy
 from fleet_operator.reconcile.changes import Apply, Blocked, Change, Delete, changes
-from fleet_operator.reconcile.desired import Desired, desired, kept
+from fleet_operator.reconcile.desired import desired, kept
 from fleet_operator.reconcile.invalid import invalid_status
 from fleet_operator.reconcile.news import news
 from fleet_operator.reconcile.observation import Observation, Trouble
@@ -102,11 +102,12 @@ class Reconciler:
             return None
         seen = await self._observe(key, pool, body)
         made = desired(seen)
-        troubles = [] if pool.spec.paused else await self._write(key, made, seen)
+        missing = [] if pool.spec.paused else changes(made.objects, seen.children, seen.uid)
+        troubles = await self._write(key, missing, seen)
+        if missing:  # what was written has changed what was seen
+            seen = self._snapshot(key, pool, body, seen.shapes, seen.others)
         if self._world.outdated:
             troubles.append(OUTDATED)
-        # What was written has changed what was seen.
-        seen = self._snapshot(key, pool, body, seen.shapes, seen.others)
         await self._report(key, body, status(seen, made, troubles))
         passing = [BLOCKED_SECONDS if each.reason == "WaitingForDeletion" else TROUBLE_SECONDS for each in troubles]
         return min([*passing, *([made.again] if made.again is not None else [])], default=None)
@@ -125,7 +126,7 @@ class Reconciler:
             for shape in there
             if shape.name not in known
         }
-        return self._snapshot(key, pool, body, there, others)
+        return replace(first, others=others)
 
     def _snapshot(
         self,
@@ -143,7 +144,7 @@ class Reconciler:
             status=(mirror.pools.get(key) or body).get("status") or {},
             shapes=there,
             others=others,
-            children=mirror.children(key),
+            children=dict(mirror.children(key)),
             pods=mirror.pods(key),
             kinds=self._world.kinds,
             images=self._world.images,
@@ -152,10 +153,10 @@ class Reconciler:
             now=_now(),
         )
 
-    async def _write(self, key: Key, made: Desired, seen: Observation) -> list[Trouble]:
+    async def _write(self, key: Key, missing: list[Change], seen: Observation) -> list[Trouble]:
         """Make every change that is missing; one that fails keeps none of the others from being made."""
         troubles = []
-        for change in changes(made.objects, seen.children, seen.uid):
+        for change in missing:
             try:
                 trouble = await self._change(key, change, seen)
             except ApiError as error:

@@ -12,9 +12,12 @@ from fleet_operator.reconcile.conditions import Finding, findings, totals
 from fleet_operator.reconcile.desired import Desired
 from fleet_operator.reconcile.observation import Observation, Trouble
 from fleet_operator.specs.names import POOL_LABEL, deployment_name
+from fleet_operator.specs.runtime import runtime
 
 _LONGEST_MESSAGE = 4096
 _LONGEST_LINE = 1024
+_LONGEST_VALUE = 317
+_MOST_ROWS = 64
 
 
 def status(seen: Observation, made: Desired, troubles: Sequence[Trouble]) -> dict[str, Any]:
@@ -36,7 +39,7 @@ def status(seen: Observation, made: Desired, troubles: Sequence[Trouble]) -> dic
         threads=_summary(rows),
         model=_model(seen),
         fingerprint=seen.fingerprint or seen.status.get("fingerprint", ""),
-        thread_plan=rows,
+        thread_plan=_shown(rows),
         conditions=_conditions(findings(seen, made, troubles), seen),
         **_load(seen),
     ).model_dump(by_alias=True, exclude_none=True, mode="json")
@@ -48,7 +51,15 @@ def status(seen: Observation, made: Desired, troubles: Sequence[Trouble]) -> dic
 def difference(old: Mapping[str, Any], new: Mapping[str, Any]) -> dict[str, Any]:
     """The merge patch from one status to another; empty where they are the same."""
     patch: dict[str, Any] = {name: None for name in old if name not in new}
-    return patch | {name: value for name, value in new.items() if old.get(name) != value}
+    for name, value in new.items():
+        before = old.get(name)
+        if isinstance(before, Mapping) and isinstance(value, Mapping):
+            # A merge patch keeps what it does not name, also inside.
+            if inner := difference(before, value):
+                patch[name] = inner
+        elif before != value:
+            patch[name] = value
+    return patch
 
 
 def _row(row: ShapePlan, made: Desired, seen: Observation) -> ShapeRow:
@@ -56,7 +67,6 @@ def _row(row: ShapePlan, made: Desired, seen: Observation) -> ShapeRow:
     deployment = deployment_name(seen.pool.metadata.name, row.name)
     there = seen.deployments.get(deployment)
     count = made.replicas.get(row.name, 0)
-    theirs = {each["name"] for each in seen.pool.spec.pod_template.env}
     return ShapeRow(
         name=row.name,
         deployment=deployment if there or count else "",
@@ -71,22 +81,36 @@ def _row(row: ShapePlan, made: Desired, seen: Observation) -> ShapeRow:
         reason=share.reason[:_LONGEST_LINE],
         replicas=count,
         ready_replicas=((there or {}).get("status") or {}).get("readyReplicas") or 0,
-        env=tuple(
-            EnvRow(
-                name=each.name,
-                value=each.value,
-                reason="overridden by spec.podTemplate.env" if each.name in theirs else each.reason,
-            )
-            for each in (row.budget.env() if row.budget else ())
-        ),
+        env=_env(row, seen),
     )
+
+
+def _env(row: ShapePlan, seen: Observation) -> tuple[EnvRow, ...]:
+    """Thread variables that the pod's program gets, as it gets them."""
+    theirs = {each["name"]: each for each in seen.pool.spec.pod_template.env}
+    told = {each.name for each in runtime(seen.pool, row.env, seen.images).env}
+    result = []
+    for each in row.budget.env() if row.budget else ():
+        if each.name in theirs:
+            value = str(theirs[each.name].get("value") or "")[:_LONGEST_VALUE]
+            reason = f"overridden by spec.podTemplate.env; planned: {each.value}"
+            result.append(EnvRow(name=each.name, value=value, reason=reason))
+        elif each.name in told:
+            result.append(EnvRow(name=each.name, value=each.value, reason=each.reason))
+    return tuple(result)
+
+
+def _shown(rows: tuple[ShapeRow, ...]) -> tuple[ShapeRow, ...]:
+    """As many as a status may have; those in use, if there are more."""
+    first = sorted(rows, key=lambda row: (not row.deployment, row.name))[:_MOST_ROWS]
+    return tuple(sorted(first, key=lambda row: row.name))
 
 
 def _summary(rows: Iterable[ShapeRow]) -> str:
     """CPUs of a replica by shape; of the shapes in use, where some are."""
-    counts = {row.cpus_per_replica: row.replicas for row in rows if row.cpus_per_replica}
-    used = [cpus for cpus, replicas in counts.items() if replicas] or list(counts)
-    return ",".join(str(cpus) for cpus in sorted(used, reverse=True))[:128]
+    planned = [row for row in rows if row.cpus_per_replica]
+    used = [row for row in planned if row.replicas] or planned
+    return ",".join(str(cpus) for cpus in sorted({row.cpus_per_replica for row in used}, reverse=True))[:128]
 
 
 def _model(seen: Observation) -> str:
@@ -100,20 +124,19 @@ def _model(seen: Observation) -> str:
 
 def _load(seen: Observation) -> dict[str, Any]:
     """What the autoscaler found. Load is as it was when the recommendation last changed: no write every second."""
-    decision = seen.decision
-    if decision is None:
-        return {"bottleneck": seen.status.get("bottleneck", "")} if seen.pool.spec.autoscaling.mode != "Off" else {}
-    unchanged = (
-        seen.status.get("recommendedReplicas") == decision.recommended
-        and seen.status.get("bottleneck", "") == decision.bottleneck
-        and "load" in seen.status
-    )
-    if unchanged:
+    decision, before, spec = seen.decision, seen.status, seen.pool.spec
+    if decision is None and (spec.autoscaling.mode == "Off" or spec.runtime != "Native"):
+        return {}
+    if decision is None or (
+        before.get("recommendedReplicas") == decision.recommended
+        and before.get("bottleneck", "") == decision.bottleneck
+        and "load" in before
+    ):
         return {
-            "bottleneck": decision.bottleneck,
-            "recommended_replicas": decision.recommended,
-            "recommendation": seen.status.get("recommendation", ""),
-            "load": Load.model_validate(seen.status["load"]),
+            "bottleneck": before.get("bottleneck", ""),
+            "recommended_replicas": before.get("recommendedReplicas"),
+            "recommendation": before.get("recommendation", ""),
+            "load": Load.model_validate(before["load"]) if "load" in before else None,
         }
     return {
         "bottleneck": decision.bottleneck,

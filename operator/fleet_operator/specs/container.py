@@ -48,7 +48,10 @@ def _probe(program: Runtime, path: str, timing: dict[str, int]) -> Object:
 
 
 def _resources(pool: EncoderPool, row: ShapePlan) -> Object:
-    """Requests equal limits, and CPUs are whole: quality of service `Guaranteed`, and cores of its own."""
+    """Requests equal limits, and CPUs are whole.
+
+    So a pod that has a limit of memory too is of quality of service `Guaranteed`, and gets cores of its own.
+    """
     amounts: dict[str, str] = {"cpu": str(row.share.cpus)}
     if row.share.gpus:
         amounts[pool.spec.resources.gpu_resource] = str(row.share.gpus)

@@ -18,10 +18,16 @@ def affinity(mine: Mapping[str, Any] | None, shape: Iterable[tuple[str, str | No
     if not pins:
         return result
     node: Object = result.setdefault("nodeAffinity", {})
-    terms = (node.get(_REQUIRED) or {}).get("nodeSelectorTerms") or [{}]
+    if node.get(_REQUIRED) is None:
+        node[_REQUIRED] = {"nodeSelectorTerms": [{"matchExpressions": pins}]}
+        return result
+    # A term without expressions matches nothing, and stays so.
     node[_REQUIRED] = {
         "nodeSelectorTerms": [
-            {**term, "matchExpressions": [*(term.get("matchExpressions") or ()), *pins]} for term in terms
+            {**term, "matchExpressions": [*(term.get("matchExpressions") or ()), *pins]}
+            if term.get("matchExpressions") or term.get("matchFields")
+            else term
+            for term in node[_REQUIRED].get("nodeSelectorTerms") or ()
         ]
     }
     return result
