@@ -3,13 +3,17 @@
 import re
 
 import pytest
+from prometheus_client import generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 
 from autoscaling.encoder_text import STAGES, Encoder
 from conftest import EncoderProcess
 from fleet_operator.autoscale import MetricsError, read
 from fleet_operator.autoscale.loads import FORWARD_STAGES, IO_STAGES
-from fleet_operator.autoscale.samples import SERIES
+from fleet_operator.autoscale.samples import SERIES, SILENT
+from fleet_operator.scaling.scrape import PATH
+
+ALWAYS = tuple(name for name in SERIES if name not in SILENT)
 
 
 def test_all_that_an_encoder_says_of_load_is_read() -> None:
@@ -43,7 +47,7 @@ def test_an_encoder_exports_all_that_is_read() -> None:
     assert set(SERIES) <= {sample.name for family in families for sample in family.samples}
 
 
-@pytest.mark.parametrize("name", SERIES)
+@pytest.mark.parametrize("name", ALWAYS)
 def test_what_is_missing_is_named(name: str) -> None:
     encoder = Encoder()
     encoder.work(1000, forward=1.0)
@@ -57,7 +61,16 @@ def test_what_is_missing_is_named(name: str) -> None:
 def test_what_is_no_encoder_lacks_everything(text: str) -> None:
     with pytest.raises(MetricsError) as caught:
         read(text, 0.0)
-    assert caught.value.missing == SERIES
+    assert caught.value.missing == ALWAYS
+
+
+@pytest.mark.parametrize("device", [None, "cuda"])
+def test_an_encoder_that_has_had_nothing_to_do_is_read_by_name_too(device: str | None) -> None:
+    """Asked for by name, a counter without samples is not there at all."""
+    encoder = Encoder(device)
+    by_name = generate_latest(encoder.metrics.registry.restricted_registry(SERIES)).decode()
+    assert read(by_name, 1.0) == read(encoder.text(), 1.0)
+    assert read(by_name, 1.0).offered == 0
 
 
 @pytest.mark.parametrize("bad", ["NaN", "+Inf", "-1", "1e300", "many", ""])
@@ -67,8 +80,12 @@ def test_a_number_that_is_none_is_not_taken(bad: str) -> None:
         read(text, 0.0)
 
 
-def test_a_real_encoder_is_read(vision_encoder: EncoderProcess) -> None:
-    reading = read(vision_encoder.get("/metrics")[1], 0.0)
+@pytest.mark.parametrize("path", ["/metrics", PATH], ids=["all", "by name"])
+def test_a_real_encoder_is_read(vision_encoder: EncoderProcess, path: str) -> None:
+    status, text = vision_encoder.get(path)
+    assert status == 200
+    assert ("encoder_event_loop_lag_seconds" in text) == (path == "/metrics")
+    reading = read(text, 0.0)
     assert reading.ready
     assert reading.device == "cpu"
     assert reading.fingerprint

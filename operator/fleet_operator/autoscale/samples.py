@@ -19,6 +19,16 @@ SERIES = (
     "encoder_cpu_slots_held",
 )
 """All that is read. `encoder_stage_busy_ratio` is not: its window is not that of the rates."""
+SILENT = frozenset(
+    {
+        "encoder_build_info",
+        "encoder_stage_busy_seconds_total",
+        "encoder_offered_patches_total",
+        "encoder_served_patches_total",
+        "encoder_computed_patches_total",
+    }
+)
+"""Of these, those that have no sample before the first item of a kind: asked for by name, they are not there at all."""
 
 TOO_LARGE = 2.0**63
 """No encoder counts so far; a sum of numbers below that over any pool is a number."""
@@ -92,17 +102,17 @@ def read(text: str, time: float) -> Reading:
         families = {family.name: family.samples for family in text_string_to_metric_families(wanted + "\n")}
     except ValueError as error:
         raise MetricsError(f"not Prometheus text: {error}") from error
-    missing = tuple(name for name in SERIES if name.removesuffix("_total") not in families)
+    missing = tuple(name for name in SERIES if name not in SILENT and name not in families)
     if missing:
         raise MetricsError(f"not the metrics of an encoder of this version: {', '.join(missing)} missing", missing)
 
     def total(name: str) -> float:
-        return sum(sample.value for sample in families[name])
+        return sum(sample.value for sample in families.get(name, ()))
 
     def by_stage(name: str) -> dict[str, float]:
-        return {sample.labels.get("stage", ""): sample.value for sample in families[name]}
+        return {sample.labels.get("stage", ""): sample.value for sample in families.get(name, ())}
 
-    about = next((sample.labels for sample in families["encoder_build_info"]), {})
+    about = next((sample.labels for sample in families.get("encoder_build_info", ())), {})
     busy_seconds = by_stage("encoder_stage_busy_seconds")
     reading = Reading(
         time=time,
