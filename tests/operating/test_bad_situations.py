@@ -146,6 +146,20 @@ def test_a_name_that_is_taken(operator: OperatorProcess, pools: Pools, nodes: No
     pools.wait("taken", "Ready", "True")
 
 
+def test_a_deployment_of_that_name_is_somebody_elses(operator: OperatorProcess, pools: Pools, nodes: Nodes) -> None:
+    nodes(1, cpus=4)
+    pools.kubectl("create", "deployment", "twin-any", "--image=theirs", "--replicas=0")
+    pools.apply("twin", **CPU_ONLY, scheduling={"nodeSelector": nodes.selector})
+    found = pools.wait("twin", "Progressing", "False", "NameTaken")
+    assert "Deployment twin-any" in found["message"]
+    assert pools.wait("twin", "Ready", "False", "NameTaken")
+    (container,) = pools.get("deployment", "twin-any")["spec"]["template"]["spec"]["containers"]
+    assert container["image"] == "theirs"
+    pools.kubectl("delete", "deployment", "twin-any")
+    pools.kubectl("annotate", "encp", "twin", "look=again")
+    pools.wait("twin", "Ready", "True")
+
+
 def test_what_the_cluster_refuses_of_a_template(operator: OperatorProcess, pools: Pools, nodes: Nodes) -> None:
     nodes(1, cpus=4)
     mounts = [{"name": "nowhere", "mountPath": "/data"}]
