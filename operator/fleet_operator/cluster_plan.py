@@ -130,9 +130,12 @@ class PoolPlan:
 
 
 def inputs_hash(pool: EncoderPool) -> str:
-    """Hash of the fields that a share is made of."""
-    spec = pool.spec
-    text = spec.resources.model_dump_json() + spec.threads.model_dump_json() + spec.scheduling.model_dump_json()
+    """Hash of the fields that a share is made of.
+
+    Of those that are not as by default: else a version of the operator with one field more would plan every pool anew.
+    """
+    parts = (pool.spec.resources, pool.spec.threads, pool.spec.scheduling)
+    text = "".join(part.model_dump_json(exclude_defaults=True) for part in parts)
     return hashlib.sha256((text + pool.metadata.annotations.get(REPLAN, "")).encode()).hexdigest()[:12]
 
 

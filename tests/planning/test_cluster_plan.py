@@ -8,6 +8,7 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
+from fleet_operator.api.parts import Resources
 from fleet_operator.cluster_plan import REPLAN, UNPINNED, Kept, PoolPlan, ShapePlan, inputs_hash, plan_pool
 from fleet_operator.observed.pods import PodState
 from fleet_operator.reconcile.desired import desired, kept
@@ -257,6 +258,19 @@ def test_what_other_pods_hold_counts_anew_where_a_shape_is_planned_anew(looked_a
 )
 def test_what_is_kept_is_read_as_it_was_written(before: Kept) -> None:
     assert Kept.load(before.dump()) == before
+
+
+def test_a_newer_operator_with_more_fields_plans_nothing_anew() -> None:
+    class Newer(Resources):
+        """As a later version may have it."""
+
+        numa_nodes: int = 1
+        """New."""
+
+    pool = a_pool(resources={"cpus": 4})
+    newer = Newer.model_validate({"cpus": 4})
+    spec = pool.spec.model_copy(update={"resources": newer})
+    assert inputs_hash(pool.model_copy(update={"spec": spec})) == inputs_hash(pool)
 
 
 # Shapes whose nodes are gone, or are the pool's no more.

@@ -264,6 +264,22 @@ async def test_a_key_that_comes_back_during_a_visit_is_visited_again(clock: Cloc
     await pools.close()
 
 
+async def test_a_key_that_is_forgotten_while_it_waits_for_a_worker_is_not_visited() -> None:
+    visits = Visits()
+    pools = Queue(visits, workers=1)
+    for key in "ab":
+        pools.add(key)
+    await settle()
+    pools.forget("b")
+    await visits.end("a")
+    assert visits.begun == ["a"]
+    pools.add("b")
+    await settle()
+    assert visits.begun == ["a", "b"]
+    await visits.end("b")
+    await pools.close()
+
+
 async def test_forgetting_what_is_not_known_is_no_mistake() -> None:
     Queue(quick([])[1], workers=1).forget("a")
 
