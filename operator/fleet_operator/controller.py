@@ -70,7 +70,7 @@ class Controller:
         elif kind == "Pod":
             self.look_at(_some(mirror.put_pod(body)))
         elif kind in CHILDREN:
-            self.look_at(_some(mirror.put_child(read_child(kind, body))))
+            self.look_at(mirror.put_child(read_child(kind, body)))
 
     def remove(self, kind: str, body: Body) -> None:
         """An object is gone."""

@@ -9,7 +9,8 @@ from prometheus_client.core import GaugeMetricFamily, Metric
 
 from fleet_operator.observed.mirror import Key
 
-_POOL = ("namespace", "pool")
+_POOL = ("pool_namespace", "pool")
+"""Not `namespace`: a Prometheus puts the operator's own there."""
 _SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
 
 
@@ -108,6 +109,15 @@ class WatchAges:
         yield family
 
 
+LOAD = (
+    "needed_replicas",
+    "demand_patches_per_second",
+    "served_patches_per_second",
+    "capacity_patches_per_second",
+    "pending_patches",
+)
+"""Gauges that the autoscaler sets."""
+
 _SERIES = {
     "desired_replicas": "Replicas that shall be (spec.replicas).",
     "ready_replicas": "Replicas that serve.",
@@ -129,6 +139,11 @@ class PoolSeries:
     def set(self, key: Key, **values: float) -> None:
         """Set some gauges of a pool; names are those of `_SERIES`."""
         self._values.setdefault(key, {}).update(values)
+
+    def unset(self, key: Key, names: Iterable[str]) -> None:
+        """Nobody looks at these of a pool any more."""
+        for name in names:
+            self._values.get(key, {}).pop(name, None)
 
     def forget(self, key: Key) -> None:
         """The pool is gone."""

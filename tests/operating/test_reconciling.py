@@ -200,3 +200,15 @@ def test_a_pool_deleted_while_the_operator_is_away_leaves_nothing(
     for kind in ("deployments", "services", "pdb", "pods"):
         until(lambda kind=kind: not own_pools.all(kind, "encoderfleet.io/pool=gone"))
     until(lambda: own_pools.get("serviceaccount", "gone") is None)
+
+
+def test_a_child_with_another_pools_label_gets_its_own_back(
+    operator: OperatorProcess, pools: Pools, nodes: Nodes
+) -> None:
+    nodes(1, cpus=16)
+    for name in ("mine", "yours"):
+        pools.apply(name, resources={"gpus": 0, "cpus": 1}, scheduling={"nodeSelector": nodes.selector})
+        pools.wait(name, "Ready", "True")
+    pools.kubectl("label", "service", "mine", "encoderfleet.io/pool=yours", "--overwrite")
+    until(lambda: pools.get("service", "mine")["metadata"]["labels"]["encoderfleet.io/pool"] == "mine")
+    assert pools.get("service", "yours")

@@ -484,7 +484,7 @@ def test_a_horizontal_autoscaler_scales_the_pool() -> None:
     (metric,) = made["metrics"]
     assert metric["external"]["metric"] == {
         "name": "encoderfleet_pool_needed_replicas",
-        "selector": {"matchLabels": {"pool": "vision"}},
+        "selector": {"matchLabels": {"pool_namespace": "team", "pool": "vision"}},
     }
     assert metric["external"]["target"] == {"type": "AverageValue", "averageValue": "1"}
 
@@ -506,7 +506,7 @@ def test_keda_scales_the_pool() -> None:
     (trigger,) = made["triggers"]
     assert trigger["metadata"] == {
         "serverAddress": "http://prometheus:9090",
-        "query": 'max(encoderfleet_pool_needed_replicas{namespace="team",pool="vision"})',
+        "query": 'max(encoderfleet_pool_needed_replicas{pool_namespace="team",pool="vision"})',
         "threshold": "1",
     }
     assert "fallback" not in built(autoscaling={**scaling, "fallback": {}})["ScaledObject"]["spec"]

@@ -45,6 +45,7 @@ class Mirror:
         self._parsed: dict[Key, tuple[Any, EncoderPool]] = {}
         self._daemons: dict[tuple[str, str], DaemonLoad] = {}
         self._children: dict[Key, dict[tuple[str, str], Child]] = {}
+        self._owners: dict[tuple[str, str, str], Key] = {}
         self._pods: dict[Key, dict[str, PodState]] = {}
 
     def put_pool(self, body: Mapping[str, Any]) -> Key | None:
@@ -113,27 +114,36 @@ class Mirror:
         """What DaemonSets hold."""
         return [each for each in self._daemons.values() if each.cpus > 0]
 
-    def put_child(self, child: Child) -> Key | None:
-        """A child is new or was changed. Returns its pool's key, None where that changes nothing."""
+    def put_child(self, child: Child) -> list[Key]:
+        """A child is new or was changed. Returns the pools to which that matters; two where its label was changed."""
         key = Key(child.namespace, child.pool)
-        children = self._children.setdefault(key, {})
-        known = children.get((child.kind, child.name))
+        place = (child.kind, child.namespace, child.name)
+        others = [old for old in (self._owners.get(place),) if old not in (None, key)]
+        known = self._children.get(self._owners.get(place, key), {}).get((child.kind, child.name))
         if known and known.uid == child.uid and not newer(child.version, known.version):
-            return None
-        children[child.kind, child.name] = child
+            return []
+        for old in others:
+            self._drop(old, child.kind, child.name)
+        self._owners[place] = key
+        self._children.setdefault(key, {})[child.kind, child.name] = child
         # Most changes are of a status that nobody looks at.
         same = known is not None and replace(known, version=child.version) == child
-        return None if same else key
+        return [] if same else [key, *others]
 
     def remove_child(self, kind: str, namespace: str, name: str, pool: str, uid: str) -> Key:
         """A child is gone."""
-        key = Key(namespace, pool)
+        key = self._owners.get((kind, namespace, name), Key(namespace, pool))
+        known = self._children.get(key, {}).get((kind, name))
+        if known and known.uid == uid:
+            self._drop(key, kind, name)
+            del self._owners[kind, namespace, name]
+        return key
+
+    def _drop(self, key: Key, kind: str, name: str) -> None:
         children = self._children.get(key, {})
-        if (known := children.get((kind, name))) and known.uid == uid:
-            del children[kind, name]
+        children.pop((kind, name), None)
         if not children:
             self._children.pop(key, None)
-        return key
 
     def children(self, key: Key) -> Mapping[tuple[str, str], Child]:
         """Of a pool, by kind and name."""

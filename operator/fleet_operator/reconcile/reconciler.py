@@ -9,6 +9,7 @@ from typing import Any, Protocol
 
 from fleet_operator.api import EncoderPool, PoolError
 from fleet_operator.autoscale import Decision
+from fleet_operator.cluster_plan import inputs_hash
 from fleet_operator.kube.client import Api
 from fleet_operator.kube.errors import ApiError
 from fleet_operator.kube.events import Recorder, Subject
@@ -119,8 +120,9 @@ class Reconciler:
         fleet.look_at(label_keys(pool.spec))
         there = shapes(pool.spec, fleet.classes, self._world.mirror.daemons)
         first = self._snapshot(key, pool, body, there, {})
-        # Only of shapes that have no plan yet, as a plan is kept.
-        known = {each.shape for each in kept(first.deployments.values())}
+        # Only of shapes that have no plan yet, or one of other inputs: any other plan is kept.
+        inputs = inputs_hash(pool)
+        known = {each.shape for each in kept(first.deployments.values()) if each.inputs == inputs}
         others = {
             shape.name: await self._world.occupancy.held(shape.some, pool.spec.resources.gpu_resource, key)
             for shape in there

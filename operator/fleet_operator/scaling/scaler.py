@@ -13,7 +13,7 @@ from fleet_operator.autoscale import Decision, Observation, PodLoad, Reading, St
 from fleet_operator.kube.client import Api
 from fleet_operator.kube.errors import ApiError
 from fleet_operator.kube.events import Recorder, Subject
-from fleet_operator.metrics import Metrics
+from fleet_operator.metrics import LOAD, Metrics
 from fleet_operator.observed.mirror import Key, Mirror
 from fleet_operator.observed.pods import PodState
 from fleet_operator.scaling.scrape import Scraper
@@ -101,6 +101,7 @@ class Scaler:
             return
         if pool.spec.autoscaling.mode == "Off" or pool.spec.runtime != "Native":
             if self._pools.pop(key, None):
+                self._metrics.pools.unset(key, LOAD)
                 self._changed([key])
             return
         watched = self._pools.setdefault(key, Watched())

@@ -27,7 +27,7 @@ def horizontal_autoscaler(pool: EncoderPool, uid: str) -> Object:
                 {
                     "type": "External",
                     "external": {
-                        "metric": {"name": METRIC, "selector": {"matchLabels": {"pool": pool.metadata.name}}},
+                        "metric": {"name": METRIC, "selector": {"matchLabels": _labels(pool)}},
                         "target": {"type": "AverageValue", "averageValue": "1"},
                     },
                 }
@@ -40,7 +40,7 @@ def horizontal_autoscaler(pool: EncoderPool, uid: str) -> Object:
 def scaled_object(pool: EncoderPool, uid: str) -> Object:
     """The object; KEDA asks Prometheus."""
     scaling = pool.spec.autoscaling
-    query = f'max({METRIC}{{namespace="{pool.metadata.namespace}",pool="{pool.metadata.name}"}})'
+    query = f'max({METRIC}{{pool_namespace="{pool.metadata.namespace}",pool="{pool.metadata.name}"}})'
     spec: Object = {
         "scaleTargetRef": _target(pool),
         "minReplicaCount": scaling.min_replicas,
@@ -62,6 +62,11 @@ def scaled_object(pool: EncoderPool, uid: str) -> Object:
         "metadata": metadata(pool, uid),
         "spec": spec,
     }
+
+
+def _labels(pool: EncoderPool) -> dict[str, str]:
+    """Of the pool's series."""
+    return {"pool_namespace": pool.metadata.namespace or "", "pool": pool.metadata.name}
 
 
 def _target(pool: EncoderPool) -> Object:
