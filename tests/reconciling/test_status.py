@@ -204,7 +204,7 @@ def test_threads_are_those_of_the_shapes_in_use(counts: dict[str, tuple[int, int
     kinds = {row.name: str(dict(row.labels)[TYPE]) for row in first.plan.rows}
     now = seen(pool, nodes)
     made = type(first)(first.plan, {name: counts[kind][1] for name, kind in kinds.items()}, (), None)
-    assert status(now, made, ())["threads"] == expected
+    assert status(now, made, ()).get("threads", "") == expected
 
 
 # Bounds.
@@ -315,8 +315,7 @@ def test_an_operator_that_has_not_looked_yet_leaves_what_the_last_one_found() ->
 def test_a_pool_whose_load_nobody_looks_at_has_none(change: dict[str, Any]) -> None:
     first = written(a_cluster_pool(autoscaling={"mode": "Auto"}), decision=a_decision())
     after = written(a_cluster_pool(**change), status=first)
-    assert not {"load", "recommendedReplicas"} & after.keys()
-    assert after["bottleneck"] == after["recommendation"] == ""
+    assert not {"load", "recommendedReplicas", "bottleneck", "recommendation"} & after.keys()
     assert merged(first, difference(first, after)) == after
 
 

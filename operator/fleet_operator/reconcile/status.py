@@ -43,6 +43,8 @@ def status(seen: Observation, made: Desired, troubles: Sequence[Trouble]) -> dic
         conditions=_conditions(findings(seen, made, troubles), seen),
         **_load(seen),
     ).model_dump(by_alias=True, exclude_none=True, mode="json")
+    # A text that says nothing is a line of noise in `kubectl describe`.
+    result = {name: value for name, value in result.items() if value != ""}
     if "lastScale" in seen.status:
         result["lastScale"] = seen.status["lastScale"]  # the autoscaler's to write
     return result
