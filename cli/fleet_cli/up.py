@@ -138,17 +138,18 @@ def check_can_run(pool: EncoderPool) -> None:
     """
     if pool.spec.replicas == 0:
         raise Fault("spec.replicas: 0 leaves nothing to run here; set it to 1 or more")
-    model = pool.spec.model.path
-    if model is None:
+    model = pool.spec.model
+    if model.pvc is not None:
         raise Fault(
-            f"spec.model.name: {pool.spec.model.name} is a name, and this machine runs models from a folder: "
-            "fetch it and give the folder as spec.model.path"
+            "spec.model.pvc: this machine has no volumes of a cluster; give the model's folder as spec.model.path, "
+            "or its name on the Hugging Face hub as spec.model.name"
         )
-    if not (Path(model) / "config.json").is_file():
+    # What is wrong with a name only the hub can tell, and it tells the replicas.
+    if model.path is not None and not (Path(model.path) / "config.json").is_file():
         family = "qwen2_audio" if "audio" in pool.spec.modalities else "qwen2_5_vl"
         raise Fault(
-            f"spec.model.path: there is no model in {model} (config.json is missing); a small one to try: "
-            f"encoderfleet model new --family {family} {model}"
+            f"spec.model.path: there is no model in {model.path} (config.json is missing); a small one to try: "
+            f"encoderfleet model new --family {family} {model.path}"
         )
     if importlib.util.find_spec("torch") is None:
         raise Fault("the replicas need the encoder extra: pip install 'encoderfleet[encoder]'")

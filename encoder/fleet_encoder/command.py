@@ -5,6 +5,7 @@ import os
 import signal
 import sys
 import time
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,7 @@ from fleet_encoder.extras import encoder_extra
 from fleet_encoder.limits import MediaLimits
 from fleet_encoder.logs import configure, flush
 from fleet_encoder.options import encoder_options
+from fleet_encoder.runner import hub
 from fleet_machine import visible_cpus
 
 log = structlog.get_logger()
@@ -64,10 +66,10 @@ def read_config(options: dict[str, Any]) -> Config:
     if unknown:
         raise click.UsageError(f"--modalities: {', '.join(unknown)} is not one of {', '.join(MODALITIES)}")
     model = Path(options["model"])
-    if not (model / "config.json").is_file():
+    if not hub.is_hub_name(options["model"]) and not (model / "config.json").is_file():
         raise click.UsageError(
-            f"--model: no model at {model} (config.json is missing). Make a small one to try: "
-            f"encoderfleet model new --family qwen2_5_vl {model}"
+            f"--model: no model at {model} (config.json is missing). Give a directory, or a name of the Hugging Face "
+            f"hub; a small one to try: encoderfleet model new --family qwen2_5_vl {model}"
         )
     reading = visible_cpus()
     warnings = []
@@ -118,13 +120,17 @@ async def serve(config: Config, context: click.Context) -> None:
     # Not at the top of the module: `--help` and a wrong flag answer before torch is loaded.
     from dataclasses import replace
 
+    directory, fetch = config.model, None
     with encoder_extra():
+        if hub.is_hub_name(str(config.model)):
+            directory = hub.fetch_settings(str(config.model), config.revision)
+            fetch = partial(hub.fetch_weights, str(config.model), directory)
         from fleet_encoder.families import family_for
         from fleet_encoder.runner.placement import choose_device, choose_dtype
         from fleet_encoder.runner.runner import Runner
         from fleet_encoder.service import Service
 
-    family = family_for(config.model)(config.model)
+    family = family_for(directory)(directory)
     by_flag = context.get_parameter_source("video_decode_threads") is ParameterSource.COMMANDLINE
     if family.video_decode_threads is not None and not by_flag:
         config = replace(config, video_decode_threads=family.video_decode_threads)
@@ -135,8 +141,8 @@ async def serve(config: Config, context: click.Context) -> None:
     )
     for warning in use.warnings:
         log.warning(warning)
-    dtype = choose_dtype(config.dtype, config.model)
-    runner = Runner(config.model, family, choose_device(config.device), dtype)
+    dtype = choose_dtype(config.dtype, directory)
+    runner = Runner(directory, family, choose_device(config.device), dtype, fetch)
     stop = asyncio.Event()
     service = Service(config, use, family, runner)
 

@@ -20,6 +20,8 @@ class Config:
     """Everything that an encoder is told from outside. Bytes, seconds, and counts; see `docs/pool-file.md`.
 
     Attributes:
+        model: Directory, or name on the hub.
+        revision: Of a name on the hub: branch, tag or commit; empty for the default branch.
         cpus: CPU slots: what may compute at one moment.
         preprocess_workers: Threads of the preprocessing pool, a cap.
         video_decode_threads: Decoders over one video; 0 = automatic.

@@ -21,8 +21,8 @@ class CommaList(click.ParamType[tuple[str, ...]]):
 
 
 _OPTIONS: tuple[tuple[str, str, Any, Any, str], ...] = (
-    ("--model", "ENCODERFLEET_MODEL", None, str, "Model directory in Hugging Face layout."),
-    ("--revision", "ENCODERFLEET_MODEL_REVISION", "", str, "Revision of the model, for logs and metrics."),
+    ("--model", "ENCODERFLEET_MODEL", None, str, "Model directory in Hugging Face layout, or a name of the hub."),
+    ("--revision", "ENCODERFLEET_MODEL_REVISION", "", str, "Of a name: branch, tag or commit."),
     ("--dtype", "ENCODERFLEET_DTYPE", "auto", click.Choice(["auto", "float32", "bfloat16", "float16"]),
      "Of the tower; auto is what the checkpoint has."),
     ("--device", "ENCODERFLEET_DEVICE", "auto", click.Choice(["auto", "cpu", "cuda"]), "Where the tower runs."),

@@ -6,8 +6,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from fetching_models.hub_server import Hub
 from safetensors.torch import load_file, save_file
+
+from fetching_models.hub_server import Hub
 
 SHARDS = [f"model-0000{number}-of-00003.safetensors" for number in (1, 2, 3)]
 

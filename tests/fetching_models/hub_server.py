@@ -1,6 +1,6 @@
 """A hub on loopback: what huggingface_hub 2.4 asks https://huggingface.co for, of folders of this machine.
 
-Large files lie behind a redirect to another host with a signed address, as the hub's do; loopback has two names for that.
+Large files lie behind a redirect to a signed address of another host, as the hub's do: loopback has two names.
 """
 
 import hashlib
@@ -35,7 +35,7 @@ class Hub:
         asked: "METHOD file" or "METHOD path of the API", in order.
         broken: File -> bytes after which its next transfer breaks off.
         held: File -> bytes after which its transfers wait for `let_go`.
-        down: Answer 503 to everything.
+        failing: Start of a path -> status that it is answered with.
     """
 
     def __init__(self) -> None:
@@ -45,7 +45,7 @@ class Hub:
         self.held: dict[str, int] = {}
         self.holding = threading.Event()
         self.let_go = threading.Event()
-        self.down = False
+        self.failing: dict[str, int] = {}
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), type("Bound", (_Handler,), {"hub": self}))
         self._server.daemon_threads = True
         self.address = f"http://127.0.0.1:{self._server.server_port}"
@@ -94,8 +94,9 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _answer(self) -> None:
         path = unquote(urlsplit(self.path).path).strip("/")
-        if self.hub.down:
-            self._refuse(503, "", "down for maintenance")
+        failing = [status for start, status in self.hub.failing.items() if path.startswith(start)]
+        if failing:
+            self._refuse(failing[0], "", "something is wrong here")
         elif path.startswith("api/models/"):
             self.hub.asked.append(f"{self.command} {path}")
             self._api(path.removeprefix("api/models/"))

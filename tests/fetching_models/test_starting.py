@@ -7,10 +7,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from fetching_models.conftest import SHARDS
-from fetching_models.hub_server import SIGNATURE, Hub
+from tests.running_locally.running_up import Up
 
 from conftest import EncoderProcess, StartEncoder
+from fetching_models.conftest import SHARDS
+from fetching_models.fetching import fetch
+from fetching_models.hub_server import SIGNATURE, Hub
+from fleet_client import Client, image
 from peer import Peer
 
 NAME = Path("org/tiny")
@@ -64,17 +67,24 @@ def test_it_fetches_what_its_tower_needs_and_encodes(
     assert hub.models["org/tiny"].branches["main"] in wait_until(encoder, "model found")
     assert SIGNATURE not in encoder.log
 
-    # From now on the cache is enough.
-    encoder.stop()
+
+def test_what_the_cache_has_needs_no_hub(
+    hub: Hub,
+    environment: dict[str, str],
+    start_encoder: StartEncoder,
+    vision_encoder: EncoderProcess,
+    photos: Path,
+) -> None:
+    directory = fetch(environment, files=SHARDS[:2])
     asked = len(hub.asked)
-    offline = start_encoder(NAME, "--cpus", "2", **environment | {"HF_HUB_OFFLINE": "1"}).wait_until_ready()
-    assert np.array_equal(encoded(offline, photo), encoded(vision_encoder, photo))
-    offline.stop()
+    assert fetch(environment | {"HF_HUB_OFFLINE": "1"}) == directory
     assert len(hub.asked) == asked
     hub.close()
-    alone = start_encoder(NAME, "--cpus", "2", **environment).wait_until_ready()
-    assert "the hub cannot be asked" in alone.log
-    assert "fetching weights" not in alone.log
+    encoder = start_encoder(NAME, "--cpus", "2", **environment).wait_until_ready()
+    assert "the hub cannot be asked" in encoder.log
+    assert "fetching weights" not in encoder.log
+    photo = photos / "coffee.png"
+    assert np.array_equal(encoded(encoder, photo), encoded(vision_encoder, photo))
 
 
 def test_another_revision_whose_weights_are_one_file(
@@ -100,7 +110,8 @@ def test_while_it_fetches_it_can_be_asked_and_stopped_and_begun_again(
     first.terminate()
     assert first.wait() == 0
     (blobs,) = tmp_path.glob("cache/hub/models--org--tiny/blobs")
-    (partial,) = blobs.glob("*.incomplete")
+    partial = [*blobs.glob("*.incomplete")]
+    assert partial
     an_old_one = blobs / "old.incomplete"
     an_old_one.touch()
     os.utime(an_old_one, (0, 0))
@@ -108,14 +119,42 @@ def test_while_it_fetches_it_can_be_asked_and_stopped_and_begun_again(
     hub.held.clear()
     second = start_encoder(NAME, "--cpus", "2", **environment).wait_until_ready()
     assert len(encoded(second, photos / "coffee.png")) > 0
-    assert partial.exists()  # it might be somebody's who is still at work
+    assert all(each.exists() for each in partial)  # they might be somebody's who is still at work
     assert not an_old_one.exists()
 
 
 def test_two_at_once_share_a_cache(hub: Hub, environment: dict[str, str], start_encoder: StartEncoder) -> None:
+    hub.held[SHARDS[0]] = 1 << 20
     encoders = [start_encoder(NAME, "--cpus", "1", **environment) for _ in range(2)]
     for encoder in encoders:
+        wait_until(encoder, "fetching weights")
+    hub.let_go.set()
+    for encoder in encoders:
         encoder.wait_until_ready()
-    for shard in SHARDS[:2]:
-        assert hub.transfers(shard) == 1
-    assert hub.transfers(SHARDS[2]) == 0
+    assert [hub.transfers(shard) for shard in SHARDS] == [1, 1, 0]
+
+
+def test_up_runs_a_pool_whose_model_is_a_name(
+    hub: Hub, environment: dict[str, str], photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    pool = tmp_path / "pool.yaml"
+    text = (
+        "apiVersion: encoderfleet.io/v1alpha1\nkind: EncoderPool\nmetadata: {name: pool}\nspec: {model: {name: org/%s}}"
+    )
+    pool.write_text(text % "tiny")
+    with Up(pool, "-o", "json", "--quiet", replica=None) as up:
+        (replica,) = up.event("ready")["replicas"]
+        with Client([replica["endpoint"]]) as client:
+            (photo,) = client.encode([image(photos / "rocket.jpg")])
+        assert photo.embedding.shape[1] == 512
+        up.ctrl_c()
+        assert up.end() == 0
+    pool.write_text(text % "no-such-model")
+    with Up(pool, "-o", "json", "--quiet", replica=None) as up:
+        assert up.end() == 2
+    (line,) = up.err
+    assert line.startswith(
+        "Error: pool-0 refused its settings: encoderfleet-encoder: there is no directory org/no-such"
+    )

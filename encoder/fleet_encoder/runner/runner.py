@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import torch
@@ -9,7 +10,7 @@ from torch import nn
 
 from fleet_encoder.families.base import Family, Features, Passes
 from fleet_encoder.families.passes import run_all
-from fleet_encoder.runner.weights import Loaded
+from fleet_encoder.runner.weights import Loaded, MissingFilesError
 
 
 class Runner:
@@ -20,13 +21,22 @@ class Runner:
         family: Made from the same directory.
         device: Where the tower runs.
         dtype: Of its weights and of the embeddings.
+        fetch: Brings files of the checkpoint into the directory, by their names. None: all that there is is there.
     """
 
-    def __init__(self, directory: Path, family: Family, device: torch.device, dtype: torch.dtype) -> None:
+    def __init__(
+        self,
+        directory: Path,
+        family: Family,
+        device: torch.device,
+        dtype: torch.dtype,
+        fetch: Callable[[Sequence[str]], None] | None = None,
+    ) -> None:
         self.directory = directory
         self.family = family
         self.device = device
         self.dtype = dtype
+        self._fetch = fetch
         self._tower: nn.Module | None = None
         self._fingerprint: str | None = None
 
@@ -41,15 +51,21 @@ class Runner:
         return self._fingerprint
 
     def load(self) -> Loaded:
-        """Read the tower's tensors onto the device.
+        """Read the tower's tensors onto the device; first fetch the files that they are in.
 
         Raises:
-            Invalid: The checkpoint is not what config.json says; names the file.
+            Invalid: The checkpoint is not what config.json says, and names the file; or it cannot be fetched.
         """
         if self.device.type == "cuda" and self.dtype is torch.float32:
             # Who asks for float32 gets it: by default cuDNN's convolutions keep 10 bits of the mantissa.
             torch.backends.cudnn.allow_tf32 = False
-        self._tower, loaded = self.family.load(self.directory, self.device, self.dtype)
+        try:
+            self._tower, loaded = self.family.load(self.directory, self.device, self.dtype)
+        except MissingFilesError as missing:  # only the tower itself knows which files its tensors are in
+            if self._fetch is None:
+                raise
+            self._fetch(missing.files)
+            self._tower, loaded = self.family.load(self.directory, self.device, self.dtype)
         identity = {
             "family": self.family.name,
             "weights": loaded.digest,

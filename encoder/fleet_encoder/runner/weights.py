@@ -2,7 +2,8 @@
 
 import hashlib
 import json
-from collections.abc import Mapping
+import os
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from time import perf_counter
@@ -16,6 +17,18 @@ from fleet_encoder.errors import Invalid
 INDEX = "model.safetensors.index.json"
 SINGLE = "model.safetensors"
 _SAMPLE = 4096
+
+
+class MissingFilesError(Invalid):
+    """Files of the checkpoint hold tensors of the tower, and are not there.
+
+    Attributes:
+        files: Their names; no others are needed.
+    """
+
+    def __init__(self, message: str, files: Sequence[str]) -> None:
+        super().__init__(message)
+        self.files = tuple(files)
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +68,8 @@ def load(
         dtype: What floating point tensors become.
 
     Raises:
-        Invalid: A file or a tensor is missing, damaged, of the wrong shape, or not known to the module.
+        MissingFilesError: Files are not there.
+        Invalid: A file or a tensor is damaged, missing, of the wrong shape, or not known to the module.
     """
     started = perf_counter()
     shards = _index(directory)
@@ -67,6 +81,9 @@ def load(
     by_shard: dict[Path, list[str]] = {}
     for name, source in names.items():
         by_shard.setdefault(shards[source], []).append(name)
+    if missing := [path for path in by_shard if not path.exists()]:
+        absent = sorted(os.path.relpath(path, directory) for path in missing)
+        raise MissingFilesError(f"{missing[0]} cannot be read (no such file): fetch the model again", absent)
     for path, inside in by_shard.items():
         try:
             with safe_open(path, framework="pt") as shard:
@@ -110,7 +127,9 @@ def _index(directory: Path) -> dict[str, Path]:
     except (OSError, SafetensorError, ValueError, KeyError, TypeError, AttributeError) as error:
         path = index if index.is_file() else single
         raise Invalid(f"{path} cannot be read ({error}): fetch the model again") from error
-    raise Invalid(f"{directory} has neither {INDEX} nor {SINGLE}: only safetensors checkpoints are read")
+    raise MissingFilesError(
+        f"{directory} has neither {INDEX} nor {SINGLE}: only safetensors checkpoints are read", [SINGLE]
+    )
 
 
 def _names(
