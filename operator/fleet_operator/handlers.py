@@ -41,7 +41,7 @@ async def watch(
     )
 
 
-class _NoMemory(kopf.DiffBaseStorage):
+class _NoDiffs(kopf.DiffBaseStorage):
     """kopf would copy every object that it sees to find out what changed in it. Nobody asks."""
 
     def build(self, **_: Any) -> kopf.BodyEssence:
@@ -54,12 +54,32 @@ class _NoMemory(kopf.DiffBaseStorage):
         return None
 
 
+class _NoProgress(kopf.ProgressStorage):
+    """kopf would look in every object for how far its handlers are. They are always done."""
+
+    def fetch(self, **_: Any) -> None:
+        return None
+
+    def store(self, **_: Any) -> None:
+        return None
+
+    def purge(self, **_: Any) -> None:
+        return None
+
+    def touch(self, **_: Any) -> None:
+        return None
+
+    def clear(self, *, essence: kopf.BodyEssence) -> kopf.BodyEssence:
+        return essence
+
+
 def _settings(kinds: Collection[str]) -> kopf.OperatorSettings:
     settings = kopf.OperatorSettings()
     settings.posting.enabled = False
     settings.scanning.disabled = True
     settings.watching.chunk_size = CHUNK
-    settings.persistence.diffbase_storage = _NoMemory()
+    settings.persistence.diffbase_storage = _NoDiffs()
+    settings.persistence.progress_storage = _NoProgress()
     for kind in set(kinds) - UNLABELLED:
         settings.watching.label_selectors[_where(kind)] = POOL_LABEL
     return settings
@@ -96,10 +116,13 @@ def _register(registry: kopf.OperatorRegistry, controller: Controller, kind: str
         # An index is asked before anything else runs, also of what was there already: so the mirror is full in time.
         controller.put(kind, dict(body))
 
-    async def happened(type: str | None, body: kopf.Body, **_: Any) -> None:
+    async def gone(body: kopf.Body, **_: Any) -> None:
+        controller.remove(kind, dict(body))
+
+    def at_an_end(type: str | None, **_: Any) -> bool:  # noqa: A002
         controller.start()
-        if type == "DELETED":
-            controller.remove(kind, dict(body))
+        return type == "DELETED"
 
     kopf.index(*_where(kind), id=f"seen-{kind.lower()}", registry=registry)(seen)
-    kopf.on.event(*_where(kind), id=f"happened-{kind.lower()}", registry=registry)(happened)
+    # Asked of every event once all that there was has been seen; to run a handler for each costs far more.
+    kopf.on.event(*_where(kind), id=f"gone-{kind.lower()}", registry=registry, when=at_an_end)(gone)
