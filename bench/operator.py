@@ -28,6 +28,10 @@ from fleet_operator.kube.resources import RESOURCES
 
 SHAPES = (("p5.48xlarge", 192, 8), ("g6e.12xlarge", 48, 4), ("g6.8xlarge", 32, 1), ("m7i.16xlarge", 64, 0))
 TYPE = "node.kubernetes.io/instance-type"
+TEAM = "bench/team"
+TEAMS = 50
+SHARED = 10
+"""One pool of so many may use all nodes of its shape; the others those of their team."""
 CRDS = Path(__file__).parents[1] / "crds"
 STEADY_SECONDS = 60.0
 JOINS = 20
@@ -38,9 +42,15 @@ CHILDREN = ("ServiceAccount", "Service", "PodDisruptionBudget", "Deployment")
 Object = dict[str, Any]
 
 
+def team(number: int) -> str:
+    """Whose a node or a pool is: all shapes of nodes in turn, then the next team."""
+    return f"team-{number // len(SHAPES) % TEAMS}"
+
+
 def pool(name: str, namespace: str, number: int) -> Object:
-    """A pool that may use one of the shapes."""
+    """A pool on nodes of one shape: those of its team, or all."""
     kind, _, gpus = SHAPES[number % len(SHAPES)]
+    own = {} if number % SHARED == 0 else {TEAM: team(number)}
     return {
         "apiVersion": "encoderfleet.io/v1alpha1",
         "kind": "EncoderPool",
@@ -48,7 +58,7 @@ def pool(name: str, namespace: str, number: int) -> Object:
         "spec": {
             "model": {"path": "/models/vl"},
             "resources": {"gpus": 1} if gpus else {"gpus": 0, "cpus": 4},
-            "scheduling": {"nodeSelector": {TYPE: kind}},
+            "scheduling": {"nodeSelector": {TYPE: kind, **own}},
             # The load of pretend pods cannot be read: that is measured elsewhere.
             "autoscaling": {"mode": "Off"},
         },
@@ -109,25 +119,27 @@ async def all_planned(api: Api, namespace: str, count: int, begin: float) -> flo
 
 
 async def joins(api: Api, cluster: ControlPlane, namespace: str, count: int) -> list[float]:
-    """Seconds from a node's creation until each pool that may use it says so, over several nodes."""
+    """Seconds from a node's creation until each pool that may use it says so, over several nodes.
+
+    As many pools as may use nodes of the shape: those of one team, and the shared ones.
+    """
     waits: list[float] = []
     kind, cpus, gpus = SHAPES[0]
     there = {
         each["metadata"]["name"]: each["status"]["threadPlan"][0]["nodes"]
         async for each in api.list("EncoderPool", namespace)
-        if each["spec"]["scheduling"]["nodeSelector"][TYPE] == kind
+        if each["spec"]["scheduling"]["nodeSelector"] in ({TYPE: kind}, {TYPE: kind, TEAM: team(0)})
     }
     stream = watch(api, "EncoderPool", namespace)
     for number in range(count):
         late = set(there)
-        wanted = max(there.values()) + number + 1
         begin = time.monotonic()
-        node = nodes.node(f"joining-{number}", cpus=cpus, gpus=gpus, labels={TYPE: kind})
+        node = nodes.node(f"joining-{number}", cpus=cpus, gpus=gpus, labels={TYPE: kind, TEAM: team(0)})
         await asyncio.to_thread(nodes.create, cluster.kubeconfig, [node])
         async for moment, _, body in stream:
             name = body["metadata"]["name"]
             rows = body.get("status", {}).get("threadPlan") or [{"nodes": 0}]
-            if name in late and rows[0]["nodes"] >= wanted:
+            if name in late and rows[0]["nodes"] > there[name] + number:
                 late.discard(name)
                 waits.append(moment - begin)
             if not late:
@@ -211,7 +223,7 @@ async def run(pools: int, count: int, console: Console, folder: Path) -> None:
         cluster.kubectl("wait", "--for=condition=Established", "crd/encoderpools.encoderfleet.io", "--timeout=60s")
         console.print(f"creating {count} nodes of {len(SHAPES)} shapes, and {pools} pools")
         made = [
-            nodes.node(f"node-{number}", cpus=cpus, gpus=gpus, labels={TYPE: kind, "bench": "yes"})
+            nodes.node(f"node-{number}", cpus=cpus, gpus=gpus, labels={TYPE: kind, TEAM: team(number), "bench": "yes"})
             for number in range(count)
             for kind, cpus, gpus in [SHAPES[number % len(SHAPES)]]
         ]
