@@ -119,7 +119,7 @@ def _register(registry: kopf.OperatorRegistry, controller: Controller, kind: str
     async def gone(body: kopf.Body, **_: Any) -> None:
         controller.remove(kind, dict(body))
 
-    def at_an_end(type: str | None, **_: Any) -> bool:  # noqa: A002
+    def at_an_end(type: str | None, **_: Any) -> bool:
         controller.start()
         return type == "DELETED"
 

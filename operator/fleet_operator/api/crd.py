@@ -82,15 +82,16 @@ def _schema(kind: KindSchema) -> Schema:
         "properties": {
             "apiVersion": {"type": "string", "description": EncoderPool.model_fields["api_version"].description},
             "kind": {"type": "string", "description": EncoderPool.model_fields["kind"].description},
-            "metadata": {"type": "object"},
+            "metadata": {"type": "object", "properties": {"name": {"type": "string"}}},
             "spec": structural(PoolSpec.model_json_schema(), kind),
             "status": _as_written(structural(PoolStatus.model_json_schema(), kind)),
         },
         "x-kubernetes-validations": [
             {
                 "rule": f"self.metadata.name.size() <= {MAX_NAME} && self.metadata.name.matches('{NAME_PATTERN}')",
-                "message": "metadata.name must be lower-case letters, digits and dashes, a letter first, "
+                "message": "must be lower-case letters, digits and dashes, a letter first, "
                 f"at most {MAX_NAME} of them: what belongs to the pool is named after it",
+                "fieldPath": ".metadata.name",
             }
         ],
     }

@@ -21,6 +21,8 @@ _FORMS = {
     "model_type": "must be a mapping of fields",
 }
 _SHOWN = 60
+_OF_A_KEY = "[key]"
+"""Last step to what is wrong with the key of a mapping, after the key itself."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,10 +55,20 @@ def problems_of(error: ValidationError, root: type[BaseModel]) -> list[Problem]:
 
 
 def _problem(details: ErrorDetails, root: type[BaseModel]) -> Problem:
-    location = details["loc"]
+    location = details["loc"] if details["type"] == "extra_forbidden" else _as_written(root, details["loc"])
     if details["type"] == WHOLE_SECTION:
         location = location[:-1]
+    if location and location[-1] == _OF_A_KEY:
+        return Problem(_path(location[:-2]), f"each key {_message(details, root)}")
     return Problem(_path(location) or "the document", _message(details, root))
+
+
+def _as_written(root: type[BaseModel], location: Location) -> Location:
+    """With the names that a file uses: of a default that is wrong pydantic gives the name in Python."""
+    names = {
+        name: field.alias or name for name, field in (section_at(root, location[:-1]) or root).model_fields.items()
+    }
+    return (*location[:-1], names.get(str(location[-1]), location[-1])) if location else location
 
 
 def _path(location: Location) -> str:
@@ -114,6 +126,8 @@ def _show(value: Any) -> str:
 
 
 def _not_one_of(words: Sequence[str], value: Any) -> str:
+    if value is False and "Off" in words:
+        return f'must be {_any_of(words)}: put quotes around "Off", which YAML reads as false'
     hint = _did_you_mean(_similar(value, words)) if isinstance(value, str) and len(words) > 1 else ""
     return f"must be {_any_of(words)}, got {_show(value)}{hint}"
 

@@ -5,7 +5,8 @@ from typing import Annotated, Literal
 from pydantic import ConfigDict, Field, ValidationInfo, field_validator
 from pydantic_core import PydanticCustomError
 
-from fleet_operator.api.fields import DataKey, DnsName, FilePath, HubName, InsidePath, Part, PositiveBytes, Revision
+from fleet_operator.api.amounts import PositiveBytes
+from fleet_operator.api.fields import DataKey, DnsName, FilePath, HubName, InsidePath, Part, Revision
 from fleet_operator.api.rules import rules
 
 Dtype = Literal["auto", "float32", "bfloat16", "float16"]
@@ -53,7 +54,8 @@ class ModelSource(Part):
             ),
             (
                 "has(self.name) || !has(self.revision)",
-                "revision belongs to name: a directory has no revisions, remove it",
+                "belongs to model.name: a directory has no revisions, remove it",
+                "revision",
             ),
         )
     )
@@ -62,12 +64,12 @@ class ModelSource(Part):
     """Model directory in Hugging Face layout: from the folder of the pool file; in a cluster, inside the pod."""
     name: Annotated[HubName | None, Field(validate_default=True)] = None
     """Name of the model on the Hugging Face hub, in place of `path`."""
+    pvc: ModelClaim | None = Field(default=None, validate_default=True)
+    """Model directory on a PersistentVolumeClaim, in place of `path`; only in a cluster."""
     revision: Revision | None = None
     """Branch, tag or commit of `name`. Without it the hub's default branch."""
     dtype: Dtype = "auto"
     """Number format of the encoder's weights and embeddings. `auto` is what the checkpoint has."""
-    pvc: ModelClaim | None = Field(default=None, validate_default=True)
-    """Model directory on a PersistentVolumeClaim, in place of `path`; only in a cluster."""
     token_secret_ref: SecretKey | None = None
     """The hub's access token, for `name` of a gated or private model; only in a cluster."""
     cache: ModelCache = Field(default_factory=ModelCache)
@@ -82,12 +84,13 @@ class ModelSource(Part):
         if len(given) > 1:
             raise PydanticCustomError(WHOLE_SECTION, f"has both {' and '.join(given)}: remove one of them")
         if not given:
-            raise PydanticCustomError(WHOLE_SECTION, "needs path (a model directory) or name (of the Hugging Face hub)")
+            needed = "needs path (a model directory) or name (of the Hugging Face hub), or pvc (a volume of a cluster)"
+            raise PydanticCustomError(WHOLE_SECTION, needed)
         return pvc
 
     @field_validator("revision")
     @classmethod
     def _revision_of_a_name(cls, revision: str | None, info: ValidationInfo) -> str | None:
-        if revision is not None and info.data.get("path") is not None:
+        if revision is not None and info.data.get("name", revision) is None:
             raise ValueError("belongs to model.name: a directory has no revisions, remove it")
         return revision

@@ -8,7 +8,8 @@ from typing import Annotated, Literal
 
 from pydantic import ConfigDict, Field, ValidationInfo, field_validator
 
-from fleet_operator.api.fields import MAX_COUNT, Bytes, Cpus, Domain, FilePath, Key, Part, PositiveBytes, PositiveCpus
+from fleet_operator.api.amounts import Bytes, Cpus, PositiveBytes, PositiveCpus
+from fleet_operator.api.fields import MAX_COUNT, Domain, FilePath, Key, Part
 from fleet_operator.api.rules import rules
 
 Modality = Literal["image", "video", "audio"]
@@ -37,10 +38,13 @@ class Threads(Part):
 
     model_config = ConfigDict(
         json_schema_extra=rules(
-            (
-                "self.policy == 'Manual' || !(has(self.preprocessWorkers) || has(self.videoDecodeThreads) "
-                "|| has(self.ffmpegThreads) || has(self.intraOpThreads))",
-                "numbers are ignored under policy: Auto: set policy: Manual, or remove them",
+            *(
+                (
+                    f"self.policy == 'Manual' || !has(self.{name})",
+                    "is ignored under policy: Auto: set spec.threads.policy: Manual, or remove it",
+                    name,
+                )
+                for name in ("preprocessWorkers", "videoDecodeThreads", "ffmpegThreads", "intraOpThreads")
             )
         )
     )

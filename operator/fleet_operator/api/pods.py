@@ -2,23 +2,21 @@
 
 from typing import Annotated, Literal
 
-from pydantic import Field, ValidationInfo, field_validator
+from pydantic import ConfigDict, Field, ValidationInfo, field_validator
 
-from fleet_operator.api.fields import (
+from fleet_operator.api.amounts import CountOrShare
+from fleet_operator.api.borrowed import (
+    EACH_NAME_ONCE,
     Affinity,
-    DnsName,
     EnvVar,
-    IntOrShare,
-    Key,
-    Labels,
     LocalObjectReference,
     NetworkPolicyPeer,
-    Part,
     Toleration,
     Volume,
     VolumeMount,
 )
-from fleet_operator.api.rules import BY_NAME
+from fleet_operator.api.fields import Annotations, DnsName, Key, Labels, Part
+from fleet_operator.api.rules import BY_NAME, rules
 
 SHAPE_LABELS = ("node.kubernetes.io/instance-type", "nvidia.com/gpu.product", "nvidia.com/gpu.count")
 
@@ -43,16 +41,26 @@ class Scheduling(Part):
 class Rollout(Part):
     """How new pods take the place of old ones."""
 
-    max_surge: IntOrShare = 0
+    model_config = ConfigDict(
+        json_schema_extra=rules(
+            (
+                "!(string(self.maxSurge) in ['0', '0%'] && string(self.maxUnavailable) in ['0', '0%'])",
+                "must not be 0 where maxSurge is 0 too: no pod could ever be replaced",
+                "maxUnavailable",
+            )
+        )
+    )
+
+    max_surge: CountOrShare = 0
     """Pods beyond the replicas, while rolling out. 0: a new pod needs no further GPU."""
-    max_unavailable: IntOrShare = Field(default=1, validate_default=True)
+    max_unavailable: CountOrShare = Field(default=1, validate_default=True)
     """Replicas of one shape that may be away, while rolling out and while nodes are drained."""
 
     @field_validator("max_unavailable")
     @classmethod
     def _some_way(cls, value: int | str, info: ValidationInfo) -> int | str:
         if value in (0, "0%") and info.data.get("max_surge") in (0, "0%"):
-            raise ValueError("and maxSurge must not both be 0: no pod could ever be replaced")
+            raise ValueError("must not be 0 where maxSurge is 0 too: no pod could ever be replaced")
         return value
 
 
@@ -60,7 +68,7 @@ class NetworkPolicy(Part):
     """Who may connect to the encoders."""
 
     mode: Literal["Off", "Restrict"] = "Off"
-    """`Restrict`: only `consumers` reach the encoders' wire; metrics and health stay open to the cluster."""
+    """`Restrict`: only `consumers` reach the encoders' wire; metrics and health stay open. `"Off"`: everybody does."""
     consumers: Annotated[tuple[NetworkPolicyPeer, ...], Field(strict=False, max_length=32)] = ()
     """Peers, as a NetworkPolicy has them. Empty: every pod of the pool's namespace."""
 
@@ -69,7 +77,7 @@ class Monitoring(Part):
     """How Prometheus finds the encoders."""
 
     pod_monitor: Literal["Auto", "Off"] = "Auto"
-    """`Auto`: a PodMonitor where the cluster has that kind."""
+    """`Auto`: a PodMonitor where the cluster has that kind. `"Off"`, with quotes: none."""
     labels: Labels = Field(default_factory=dict)
     """Labels of the PodMonitor, where your Prometheus selects by them."""
 
@@ -79,13 +87,15 @@ class PodTemplate(Part):
 
     labels: Labels = Field(default_factory=dict)
     """Labels of the pods; those of encoderfleet stay as they are."""
-    annotations: Annotated[dict[Key, Annotated[str, Field(max_length=4096)]], Field(max_length=64)] = Field(
-        default_factory=dict
-    )
+    annotations: Annotations = Field(default_factory=dict)
     """Annotations of the pods."""
-    env: Annotated[tuple[EnvVar, ...], Field(strict=False, max_length=128, json_schema_extra=BY_NAME)] = ()
+    env: Annotated[
+        tuple[EnvVar, ...], Field(strict=False, max_length=128, json_schema_extra=BY_NAME), EACH_NAME_ONCE
+    ] = ()
     """Variables of the container. One that the plan sets too is yours: its row of the thread plan says so."""
-    volumes: Annotated[tuple[Volume, ...], Field(strict=False, max_length=32, json_schema_extra=BY_NAME)] = ()
+    volumes: Annotated[
+        tuple[Volume, ...], Field(strict=False, max_length=32, json_schema_extra=BY_NAME), EACH_NAME_ONCE
+    ] = ()
     """Volumes of the pods."""
     volume_mounts: Annotated[tuple[VolumeMount, ...], Field(strict=False, max_length=32)] = ()
     """Where the container has them."""

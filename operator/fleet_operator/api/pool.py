@@ -2,9 +2,18 @@
 
 from typing import Annotated, Literal
 
-from pydantic import Field, field_validator
+from pydantic import BeforeValidator, Field, field_validator
 
-from fleet_operator.api.fields import MAX_REPLICAS, Image, ObjectName, Part
+from fleet_operator.api.fields import (
+    MAX_REPLICAS,
+    AnnotationKey,
+    Image,
+    Key,
+    LabelValue,
+    ObjectName,
+    Part,
+    without_unset,
+)
 from fleet_operator.api.model import ModelSource
 from fleet_operator.api.parts import (
     Admission,
@@ -33,9 +42,9 @@ class Metadata(Part):
     """Name of the pool, unique in its namespace; replicas are called `<name>-0`, `<name>-1`, ..."""
     namespace: str | None = Field(default=None, max_length=63)
     """Namespace in a cluster; without effect on one machine."""
-    labels: dict[str, str] = Field(default_factory=dict)
+    labels: Annotated[dict[Key, LabelValue], BeforeValidator(without_unset)] = Field(default_factory=dict)
     """For selecting pools; without effect on one machine."""
-    annotations: dict[str, str] = Field(default_factory=dict)
+    annotations: Annotated[dict[AnnotationKey, str], BeforeValidator(without_unset)] = Field(default_factory=dict)
     """Notes of people and tools; without effect on one machine."""
 
 

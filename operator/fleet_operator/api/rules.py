@@ -11,6 +11,15 @@ BY_NAME: dict[str, Any] = {"x-kubernetes-list-type": "map", "x-kubernetes-list-m
 """For a list whose entries are told apart, and merged by server-side apply, by their names."""
 
 
-def rules(*pairs: tuple[str, str]) -> dict[str, Any]:
-    """For `json_schema_extra`: pairs of a CEL expression over `self`, and what to do where it is false."""
-    return {"x-kubernetes-validations": [{"rule": rule, "message": message} for rule, message in pairs]}
+def rules(*found: tuple[str, str] | tuple[str, str, str]) -> dict[str, Any]:
+    """For `json_schema_extra`: CEL expressions over `self`, what to do where one is false, and which field it is about.
+
+    Args:
+        found: Expression, message, and the field's name below `self` where it is not `self` itself.
+    """
+    return {"x-kubernetes-validations": [_rule(*each) for each in found]}
+
+
+def _rule(rule: str, message: str, field: str | None = None) -> dict[str, str]:
+    made = {"rule": rule, "message": message}
+    return made if field is None else {**made, "fieldPath": f".{field}"}

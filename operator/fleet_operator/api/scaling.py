@@ -62,21 +62,22 @@ class Autoscaling(Part):
 
     model_config = ConfigDict(
         json_schema_extra=rules(
-            ("self.minReplicas <= self.maxReplicas", "minReplicas must not be over maxReplicas"),
+            ("self.minReplicas <= self.maxReplicas", "must not be below minReplicas", "maxReplicas"),
             (
                 "self.backend != 'KEDA' || self.mode != 'Auto' || has(self.prometheusAddress)",
-                "backend: KEDA needs prometheusAddress, the address of the Prometheus that scrapes the operator",
+                "is needed by backend: KEDA: the address of the Prometheus that scrapes the operator",
+                "prometheusAddress",
             ),
         )
     )
 
     mode: Literal["Off", "Advise", "Auto"] = "Advise"
-    """`Off`: you. `Advise`: you; status and metrics say what would be right. `Auto`: the backend."""
+    """`"Off"`, with quotes: you. `Advise`: you; status and metrics say what would be right. `Auto`: the backend."""
     backend: Literal["Builtin", "HPA", "KEDA"] = "Builtin"
     """Who scales under `Auto`: the operator, a HorizontalPodAutoscaler or a ScaledObject that it makes."""
     min_replicas: int = Field(default=1, ge=1, le=MAX_REPLICAS)
     """Never fewer."""
-    max_replicas: int = Field(default=10, ge=1, le=MAX_REPLICAS)
+    max_replicas: int = Field(default=10, ge=1, le=MAX_REPLICAS, validate_default=True)
     """Never more."""
     targets: ScalingTargets = Field(default_factory=ScalingTargets)
     """What a replica shall be loaded with."""
@@ -84,7 +85,7 @@ class Autoscaling(Part):
     """How fast replicas follow the load."""
     fallback: ScalingFallback = Field(default_factory=ScalingFallback)
     """What happens where no replica tells its load."""
-    prometheus_address: Url | None = None
+    prometheus_address: Url | None = Field(default=None, validate_default=True)
     """For `KEDA`: the Prometheus that scrapes the operator, like `http://prometheus.monitoring:9090`."""
 
     @field_validator("max_replicas")
@@ -94,7 +95,7 @@ class Autoscaling(Part):
             raise ValueError(f"must not be below minReplicas, {info.data['min_replicas']}")
         return most
 
-    @field_validator("prometheus_address", mode="after")
+    @field_validator("prometheus_address")
     @classmethod
     def _address_for_keda(cls, address: str | None, info: ValidationInfo) -> str | None:
         if address is None and info.data.get("backend") == "KEDA" and info.data.get("mode") == "Auto":

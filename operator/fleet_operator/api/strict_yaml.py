@@ -1,4 +1,4 @@
-"""YAML as the Kubernetes API server takes it: a field given twice is an error, a field without a value is unset."""
+"""YAML as the Kubernetes API server takes it: a field given twice is an error."""
 
 from collections.abc import Hashable
 from typing import Any
@@ -32,9 +32,7 @@ class _Loader(yaml.SafeLoader):
             if key.value in seen:
                 raise yaml.constructor.ConstructorError(None, None, f"{key.value} is given twice", key.start_mark)
             seen.add(key.value)
-        # Here, not in the finished document: aliases may make that one exponentially larger than the file.
-        mapping = super().construct_mapping(node, deep=deep)
-        return {key: value for key, value in mapping.items() if value is not None}
+        return super().construct_mapping(node, deep=deep)
 
 
 def read_documents(text: str) -> list[Any]:

@@ -7,14 +7,20 @@ See "Specifying a structural schema" in Kubernetes' documentation.
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from fleet_operator.api.fields import KUBERNETES_KIND
-from fleet_operator.quantity import PATTERN, format_quantity
+from fleet_operator.api.amounts import AS_BYTES
+from fleet_operator.api.borrowed import KUBERNETES_KIND
+from fleet_operator.quantity import format_quantity
 
 Schema = dict[str, Any]
 KindSchema = Callable[[str], Schema]
 
-_DROPPED = ("title", "additionalProperties", "patternProperties", "propertyNames", "$defs", KUBERNETES_KIND)
-_BOUNDS_OF_OTHERS = {"string": ("maxLength", 4096), "array": ("maxItems", 256), "object": ("maxProperties", 256)}
+_DROPPED = ("title", "additionalProperties", "patternProperties", "propertyNames", "$defs", KUBERNETES_KIND, AS_BYTES)
+_BOUNDS_OF_OTHERS = {
+    "string": {"maxLength": 4096},
+    "array": {"maxItems": 256},
+    "object": {"maxProperties": 256},
+    "integer": {"minimum": -(2**31), "maximum": 2**31 - 1},
+}
 
 
 def structural(schema: Mapping[str, Any], kind: KindSchema) -> Schema:
@@ -35,7 +41,7 @@ def _convert(schema: Mapping[str, Any], definitions: Mapping[str, Any], kind: Ki
     result = {key: value for key, value in node.items() if key not in _DROPPED}
     if result.get("default", result) is None:
         del result["default"]
-    if result.get("pattern") == PATTERN and isinstance(result.get("default"), int):
+    if AS_BYTES in node and isinstance(result.get("default"), int):
         result["default"] = format_quantity(result["default"], binary=True)
     if result.get("type") == "integer" and result.get("maximum", 0) >= 2**31:
         result["format"] = "int64"
@@ -46,7 +52,7 @@ def _convert(schema: Mapping[str, Any], definitions: Mapping[str, Any], kind: Ki
     if "items" in result:
         result["items"] = _convert(result["items"], definitions, kind)
     if result.get("x-kubernetes-int-or-string"):
-        result["anyOf"] = [{"type": "integer"}, {"type": "string"}]
+        result.pop("anyOf", None)  # says the same once more, and each of them would be a further line of an error
     return result
 
 
@@ -91,11 +97,10 @@ def _resolve(schema: Mapping[str, Any], definitions: Mapping[str, Any]) -> Schem
 
 
 def _bounded(schema: Schema) -> Schema:
-    """With a bound on every text, list and map of a schema that has none of its own."""
-    key, most = _BOUNDS_OF_OTHERS.get(schema.get("type", ""), ("", 0))
+    """With a bound on every text, list, map and number of a schema that has none of its own."""
     bounded = {**schema}
-    if key and "enum" not in schema and not (schema["type"] == "object" and "properties" in schema):
-        bounded.setdefault(key, most)
+    if "enum" not in schema and "properties" not in schema:
+        bounded = {**_BOUNDS_OF_OTHERS.get(schema.get("type", ""), {}), **schema}
     for inner in ("items", "additionalProperties"):
         if isinstance(schema.get(inner), dict):
             bounded[inner] = _bounded(schema[inner])
