@@ -13,6 +13,7 @@ from fleet_operator.controller import Controller
 from fleet_operator.kube.client import Api, Object
 from fleet_operator.kube.errors import ApiError
 from fleet_operator.kube.resources import UNLABELLED
+from fleet_operator.memory import give_back
 from fleet_operator.metrics import Metrics
 from fleet_operator.observed.children import newer
 from fleet_operator.observed.mirror import Mirror, Name
@@ -76,6 +77,7 @@ class Resync:
                 log.info("not in step yet: %s", error)
                 continue
             if not any(behind(each, self._mirror.versions(kind)) for kind, each in found.items()):
+                give_back()
                 return
 
     async def run(self) -> None:
@@ -89,6 +91,7 @@ class Resync:
                     log.info("%s: not compared: %s", kind, error)
                     continue
                 self._silent[kind] = self._silent.get(kind, 0) + 1 if missed else 0
+            give_back()
 
     async def _compare(self, kind: str) -> bool:
         """Put right what the watch of a kind has missed; whether there was something."""
