@@ -106,7 +106,9 @@ class Release:
         """What a command of the notes prints, typed into a shell."""
         kubectl = f'kubectl() {{ {find_tool("kubectl")} "$@"; }}\n'
         home = self.control_plane.folder / "home"
-        return tools.run(Path("bash"), "-c", kubectl + command, kubeconfig=self.control_plane.kubeconfig, home=home)
+        return tools.run(
+            Path("bash"), "-s", kubeconfig=self.control_plane.kubeconfig, home=home, input=kubectl + command
+        )
 
     def kubectl(self, *arguments: str, **options: Any) -> str:
         """kubectl in the release's namespace."""

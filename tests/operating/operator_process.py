@@ -11,7 +11,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import yaml
 from tests.cluster import ports
 from tests.cluster.control_plane import ControlPlane
 
@@ -124,7 +123,7 @@ class Pools:
             "metadata": {"name": name},
             "spec": {"model": {"path": "/models/vl"}, **spec},
         }
-        self.kubectl("apply", "-f", "-", input=yaml.safe_dump(pool))
+        self.kubectl("apply", "-f", "-", input=json.dumps(pool))
 
     def patch(self, name: str, **spec: Any) -> None:
         """A merge patch of a pool's spec."""

@@ -94,6 +94,7 @@ class Proxy:
     async def _stop(self) -> None:
         await self._runner.cleanup()
         await self._session.close()
+        await asyncio.sleep(0.3)  # TLS connections close a little later than they are told to
 
     def _tls(self) -> ssl.SSLContext:
         cluster, user = self._theirs["clusters"][0]["cluster"], self._theirs["users"][0]["user"]
