@@ -205,7 +205,8 @@ def _scaling(seen: Observation) -> Finding:
         message = "spec.replicas is 0: scale to at least 1 to have it scaled by load"
         return Finding("ScalingActive", "False", "ScalingDisabled", message)
     if scaling.backend == "KEDA" and "ScaledObject" not in seen.kinds:
-        return Finding("ScalingActive", "False", "KedaMissing", "the cluster has no ScaledObject: install KEDA")
+        message = "the cluster has no ScaledObject: install KEDA, then restart the operator"
+        return Finding("ScalingActive", "False", "KedaMissing", message)
     if scaling.backend != "Builtin":
         return Finding("ScalingActive", "True", scaling.backend, f"a {scaling.backend} object sets spec.replicas")
     if seen.decision is None:
