@@ -13,6 +13,7 @@ refused here, where apimachinery rounds and caps.
 import json
 import re
 from decimal import Context, Decimal, Inexact
+from typing import Any
 
 MAX = Decimal(2**63 - 1)
 FINEST = Decimal("1e-9")
@@ -54,6 +55,14 @@ def parse_quantity(text: str) -> Decimal:
     if _EXACT.remainder(value, FINEST):
         raise QuantityError(f"{_shorten(text)} is finer than 1n, the smallest step")
     return value
+
+
+def quantity_or_zero(value: Any) -> Decimal:
+    """Of a field that another program wrote; 0 where it is not there, or is no quantity."""
+    try:
+        return parse_quantity(str(value)) if value is not None else Decimal(0)
+    except QuantityError:
+        return Decimal(0)
 
 
 def format_quantity(value: Decimal | int, *, binary: bool = False) -> str:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
 
-from fleet_operator.quantity import QuantityError, parse_quantity
+from fleet_operator.quantity import quantity_or_zero
 
 TRANSIENT = frozenset({"node.cloudprovider.kubernetes.io/uninitialized"})
 TRANSIENT_PREFIX = "node.kubernetes.io/"
@@ -61,19 +61,12 @@ def read_node(body: Mapping[str, Any]) -> Node:
         # Thousands of nodes have the same few texts.
         labels={sys.intern(key): sys.intern(value) for key, value in (metadata.get("labels") or {}).items()},
         taints=tuple(sorted(taints, key=lambda taint: (taint.key, taint.value, taint.effect))),
-        cpus=_amount(allocatable.get("cpu")),
-        memory=int(_amount(allocatable.get("memory"))),
+        cpus=quantity_or_zero(allocatable.get("cpu")),
+        memory=int(quantity_or_zero(allocatable.get("memory"))),
         devices=tuple(
-            (sys.intern(name), int(_amount(amount)))
+            (sys.intern(name), int(quantity_or_zero(amount)))
             for name, amount in sorted(allocatable.items())
-            if "/" in name and not name.startswith(_NOT_GPUS) and _amount(amount) > 0
+            if "/" in name and not name.startswith(_NOT_GPUS) and quantity_or_zero(amount) > 0
         ),
         usable=ready and not spec.get("unschedulable", False),
     )
-
-
-def _amount(text: Any) -> Decimal:
-    try:
-        return parse_quantity(str(text)) if text is not None else Decimal(0)
-    except QuantityError:
-        return Decimal(0)

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from decimal import Decimal
 from typing import Any
 
-from fleet_operator.quantity import QuantityError, parse_quantity
+from fleet_operator.quantity import quantity_or_zero
 
 
 def cpu_request(spec: Mapping[str, Any]) -> Decimal:
@@ -23,7 +23,7 @@ def cpu_request(spec: Mapping[str, Any]) -> Decimal:
         else:
             highest = max(highest, beside + _cpu(each))
     asked = _cpu(spec) or max(running + beside, highest)
-    return asked + _amount((spec.get("overhead") or {}).get("cpu"))
+    return asked + quantity_or_zero((spec.get("overhead") or {}).get("cpu"))
 
 
 def devices(spec: Mapping[str, Any]) -> frozenset[str]:
@@ -38,11 +38,4 @@ def _cpu(part: Mapping[str, Any]) -> Decimal:
     """What a container, or a pod as a whole, asks for."""
     resources = part.get("resources") or {}
     requests, limits = resources.get("requests") or {}, resources.get("limits") or {}
-    return _amount(requests.get("cpu", limits.get("cpu")))
-
-
-def _amount(text: Any) -> Decimal:
-    try:
-        return parse_quantity(str(text)) if text is not None else Decimal(0)
-    except QuantityError:
-        return Decimal(0)
+    return quantity_or_zero(requests.get("cpu", limits.get("cpu")))
