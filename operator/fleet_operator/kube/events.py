@@ -10,6 +10,7 @@ from typing import NamedTuple
 from fleet_operator.api.pool import API_VERSION, KIND
 from fleet_operator.kube.client import Api
 from fleet_operator.kube.errors import ApiError
+from fleet_operator.timestamps import write_time
 
 log = logging.getLogger(__name__)
 
@@ -56,7 +57,7 @@ class Recorder:
         log.log(
             logging.WARNING if kind == "Warning" else logging.INFO, "%s/%s: %s: %s", namespace, name, reason, message
         )
-        moment = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+        moment = write_time(datetime.now(UTC))
         body = {
             "apiVersion": "v1",
             "kind": "Event",

@@ -6,6 +6,7 @@ from datetime import datetime
 from typing import Any
 
 from fleet_operator.specs.names import DELETION_COST, SHAPE_LABEL
+from fleet_operator.timestamps import read_time
 
 IMAGE_REASONS = frozenset({"ErrImagePull", "ImagePullBackOff", "InvalidImageName", "ErrImageNeverPull"})
 CONFIG_REASONS = frozenset({"CreateContainerConfigError", "CreateContainerError", "RunContainerError"})
@@ -66,11 +67,6 @@ def read_pod(body: Mapping[str, Any]) -> PodState:
         node=(body.get("spec") or {}).get("nodeName") or "",
         cost=_whole((meta.get("annotations") or {}).get(DELETION_COST)),
     )
-
-
-def read_time(text: str) -> datetime:
-    """Of an API object's timestamp; aware."""
-    return datetime.fromisoformat(text.replace("Z", "+00:00"))
 
 
 def _container_trouble(statuses: Iterable[Mapping[str, Any]]) -> tuple[str, str]:

@@ -9,7 +9,6 @@ from fleet_operator.api import EncoderPool
 from fleet_operator.api.pool import GROUP
 from fleet_operator.cluster_plan import Kept, PoolPlan, ShapePlan, plan_pool
 from fleet_operator.nodes.distribute import Group, distribute
-from fleet_operator.observed.pods import read_time
 from fleet_operator.reconcile.drift import sealed
 from fleet_operator.reconcile.observation import Observation
 from fleet_operator.specs.account import account
@@ -21,6 +20,7 @@ from fleet_operator.specs.names import PLAN_ANNOTATION, Object, deployment_name
 from fleet_operator.specs.network import network_policy
 from fleet_operator.specs.runtime import runtime
 from fleet_operator.specs.service import service
+from fleet_operator.timestamps import read_time, write_time
 
 STUCK_AFTER = timedelta(seconds=60)
 """A pod that has found no node for so long may go to another shape, unless it waits for one that is still leaving."""
@@ -121,7 +121,7 @@ def _deployment(row: ShapePlan, replicas: int, left: bool, seen: Observation) ->
     if left:
         since = seen.now
     if since is not None and seen.now - since < FULL_FOR:
-        made["metadata"]["annotations"][FULL_SINCE] = since.strftime("%Y-%m-%dT%H:%M:%SZ")
+        made["metadata"]["annotations"][FULL_SINCE] = write_time(since)
     return made
 
 

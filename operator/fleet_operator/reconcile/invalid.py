@@ -8,6 +8,8 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
+from fleet_operator.timestamps import write_time
+
 _ADVICE = (
     "the definition in the cluster is not this operator's: "
     "`kubectl apply --server-side --force-conflicts -f crds/` of its version"
@@ -22,7 +24,7 @@ def invalid_status(body: Mapping[str, Any], problems: str, now: datetime) -> dic
     for kind in ("Ready", "Progressing", "ThreadsPlanned", "ScalingActive", "Schedulable", "Healthy"):
         old = known.get(kind) or {}
         state = "False" if kind in ("Ready", "Progressing", "ThreadsPlanned") else "Unknown"
-        since = old["lastTransitionTime"] if old.get("status") == state else now.strftime("%Y-%m-%dT%H:%M:%SZ")
+        since = old["lastTransitionTime"] if old.get("status") == state else write_time(now)
         found.append(
             {
                 "type": kind,

@@ -13,6 +13,7 @@ from fleet_operator.reconcile.desired import Desired
 from fleet_operator.reconcile.observation import Observation, Trouble
 from fleet_operator.specs.names import POOL_LABEL, deployment_name
 from fleet_operator.specs.runtime import runtime
+from fleet_operator.timestamps import write_time
 
 _LONGEST_MESSAGE = 4096
 _LONGEST_LINE = 1024
@@ -160,7 +161,7 @@ def _conditions(found: Iterable[Finding], seen: Observation) -> tuple[Condition,
 
 def _condition(found: Finding, before: Mapping[str, Any] | None, generation: int, now: datetime) -> Condition:
     same = before is not None and before.get("status") == found.status
-    since = before["lastTransitionTime"] if same and before else now.strftime("%Y-%m-%dT%H:%M:%SZ")
+    since = before["lastTransitionTime"] if same and before else write_time(now)
     return Condition.model_validate(
         {
             "type": found.type,

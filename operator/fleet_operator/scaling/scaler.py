@@ -18,6 +18,7 @@ from fleet_operator.observed.mirror import Key, Mirror
 from fleet_operator.observed.pods import PodState
 from fleet_operator.scaling.scrape import Scraper
 from fleet_operator.specs.names import HTTP_PORT
+from fleet_operator.timestamps import write_time
 
 log = logging.getLogger(__name__)
 
@@ -158,7 +159,7 @@ class Scaler:
                 subresource="scale",
             )
             last = {
-                "time": datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
+                "time": write_time(datetime.now(UTC)),
                 "oldReplicas": old,
                 "newReplicas": decision.replicas,
                 "reason": decision.reason[:1024],
