@@ -4,14 +4,12 @@ Helm brings the definition, the operator serves the whole cluster, and other pro
 cluster shall have that.
 """
 
-import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from tests.cluster.cache import MissingProgramError
 from tests.cluster.control_plane import ControlPlane
-from tests.cluster.fixtures import PROGRAMS
+from tests.cluster.fixtures import built_programs
 
 from charting.chart import RESTRICTED, Release, only, variables
 from charting.kinds import PODMONITORS, SCALEDOBJECTS, SERVICEMONITORS, define
@@ -24,12 +22,7 @@ StartOperator = Callable[[Release], OperatorProcess]
 @pytest.fixture(scope="session")
 def control_plane(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[ControlPlane]:
     """In place of the one that all other tests share."""
-    programs = request.config.stash[PROGRAMS]
-    if isinstance(programs, MissingProgramError):
-        if os.environ.get("CI"):
-            pytest.fail(str(programs), pytrace=False)
-        pytest.skip(str(programs))
-    with ControlPlane(programs, tmp_path_factory.mktemp("control-plane")) as started:
+    with ControlPlane(built_programs(request.config), tmp_path_factory.mktemp("control-plane")) as started:
         define(started, PODMONITORS, SERVICEMONITORS, SCALEDOBJECTS)
         yield started
 

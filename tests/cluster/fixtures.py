@@ -32,15 +32,20 @@ def pytest_collection_finish(session: pytest.Session) -> None:
         session.config.stash[PROGRAMS] = error
 
 
-@pytest.fixture(scope="session")
-def control_plane(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[ControlPlane]:
-    """One real control plane for the whole run. Skips where it cannot be built, except in CI."""
-    programs = request.config.stash[PROGRAMS]
+def built_programs(config: pytest.Config) -> Programs:
+    """What was built before the first test. Skips where that was not possible, except in CI."""
+    programs = config.stash[PROGRAMS]
     if isinstance(programs, MissingProgramError):
         if os.environ.get("CI"):
             pytest.fail(str(programs), pytrace=False)
         pytest.skip(str(programs))
-    with ControlPlane(programs, tmp_path_factory.mktemp("control-plane")) as started:
+    return programs
+
+
+@pytest.fixture(scope="session")
+def control_plane(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[ControlPlane]:
+    """One real control plane for the whole run. Skips where it cannot be built, except in CI."""
+    with ControlPlane(built_programs(request.config), tmp_path_factory.mktemp("control-plane")) as started:
         yield started
 
 
