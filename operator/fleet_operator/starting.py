@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import logging
 
-from fleet_operator.api.crd import NAME, SCHEMA_ANNOTATION, crd
+from fleet_operator.api.crd import APPLY, NAME, SCHEMA_ANNOTATION, crd
 from fleet_operator.api.pool import KIND
 from fleet_operator.kube.client import Api
 from fleet_operator.kube.errors import ApiError
@@ -27,7 +27,7 @@ async def wait_until_served(api: Api, namespaces: tuple[str, ...], stop: asyncio
     while not stop.is_set():
         try:
             if not await api.serves(KIND):
-                trouble = "the cluster has no EncoderPools: kubectl apply --server-side --force-conflicts -f crds/"
+                trouble = f"the cluster has no EncoderPools: {APPLY}"
             elif not all([await may_watch(api, KIND, each) for each in namespaces or (None,)]):
                 trouble = "the operator may not list and watch encoderpools: bind its role to its service account"
             else:

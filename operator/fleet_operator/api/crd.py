@@ -15,6 +15,8 @@ from fleet_operator.api.structural import KindSchema, Schema, structural
 PLURAL = "encoderpools"
 SHORT_NAME = "encp"
 NAME = f"{PLURAL}.{GROUP}"
+APPLY = "kubectl apply --server-side --force-conflicts -f crds/"
+"""How the definition is put into a cluster, also over one that Helm brought."""
 SCHEMA_ANNOTATION = f"{GROUP}/schema"
 """On the definition: hash of its schema, by which the operator sees that the cluster has another one than its own."""
 

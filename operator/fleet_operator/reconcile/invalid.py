@@ -8,12 +8,10 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
+from fleet_operator.api.crd import APPLY
 from fleet_operator.timestamps import write_time
 
-_ADVICE = (
-    "the definition in the cluster is not this operator's: "
-    "`kubectl apply --server-side --force-conflicts -f crds/` of its version"
-)
+_ADVICE = f"the definition in the cluster is not this operator's: `{APPLY}` of its version"
 
 
 def invalid_status(body: Mapping[str, Any], problems: str, now: datetime) -> dict[str, Any]:

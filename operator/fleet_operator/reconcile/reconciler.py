@@ -8,6 +8,7 @@ from decimal import Decimal
 from typing import Any, Protocol
 
 from fleet_operator.api import EncoderPool, PoolError
+from fleet_operator.api.crd import APPLY
 from fleet_operator.autoscale import Decision
 from fleet_operator.cluster_plan import inputs_hash
 from fleet_operator.kube.client import Api
@@ -37,7 +38,7 @@ TROUBLE_SECONDS = 60.0
 OUTDATED = Trouble(
     "DefinitionOutdated",
     "the EncoderPool definition in the cluster is not this operator's: "
-    "kubectl apply --server-side --force-conflicts -f crds/ of its version, then restart the operator",
+    f"{APPLY} of its version, then restart the operator",
 )
 
 
