@@ -65,11 +65,12 @@ def read_config(options: dict[str, Any]) -> Config:
     unknown = [each for each in options["modalities"] if each not in MODALITIES]
     if unknown:
         raise click.UsageError(f"--modalities: {', '.join(unknown)} is not one of {', '.join(MODALITIES)}")
-    model = Path(options["model"])
-    if not hub.is_hub_name(options["model"]) and not (model / "config.json").is_file():
+    given = options["model"]
+    model = Path(given)
+    if not hub.is_hub_name(given) and not (model / "config.json").is_file():
         raise click.UsageError(
-            f"--model: no model at {model} (config.json is missing). Give a directory, or a name of the Hugging Face "
-            f"hub; a small one to try: encoderfleet model new --family qwen2_5_vl {model}"
+            f"--model: no model at {given} (config.json is missing). Give a directory, or a name of the Hugging Face "
+            f"hub; a small one to try: encoderfleet model new --family qwen2_5_vl {given}"
         )
     reading = visible_cpus()
     warnings = []

@@ -66,10 +66,10 @@ def test_the_help_lists_all_commands_whatever_is_missing(without: Without) -> No
 
 @pytest.mark.parametrize("package", ["structlog", "torchcodec"])
 def test_an_encoder_too(without: Without, package: str) -> None:
-    done = without(package, "fleet_encoder", "--model", "somewhere")
+    done = without(package, "fleet_encoder", "--model", "./somewhere")
     assert done.returncode != 0
     assert done.stderr.count("\n") <= 4
     if package == "structlog":
         assert done.stderr == "Error: the encoder needs structlog: pip install 'encoderfleet[encoder]'\n"
     else:  # PyAV decodes where torchcodec is missing
-        assert "no model at somewhere" in done.stderr
+        assert "no model at ./somewhere" in done.stderr
