@@ -35,26 +35,18 @@ class Controller:
         self._reconciler = reconciler
         self._metrics = metrics
         self._queue = Queue(self._visit, workers=WORKERS, rest=REST_SECONDS, ordinary=(ApiError,))
-        self._waiting: set[Key] | None = set()
+        self._started = False
         metrics.queue_depth.set_function(lambda: len(self._queue))
 
-    @property
-    def started(self) -> bool:
-        """Whether pools are visited."""
-        return self._waiting is None
-
     def start(self) -> None:
-        """All that there is has been seen once: visit. Before that, a plan would be made of half a cluster."""
-        waiting, self._waiting = self._waiting, None
-        for key in waiting or ():
-            self._queue.add(key)
+        """All that there is is known: visit. Before that, a plan would be made of half a cluster."""
+        self._started = True
+        self.look_at(tuple(self._mirror.pools))
 
     def look_at(self, keys: Iterable[Key]) -> None:
         """Visit these pools."""
-        for key in keys:
-            if self._waiting is not None:
-                self._waiting.add(key)
-            elif key in self._mirror.pools:
+        for key in keys if self._started else ():
+            if key in self._mirror.pools:
                 self._queue.add(key)
 
     def put(self, kind: str, body: Body) -> None:

@@ -7,6 +7,7 @@ the operator asks to be restarted (`/healthz`).
 
 import asyncio
 import logging
+import time
 from collections.abc import Collection, Mapping
 
 from fleet_operator.controller import Controller
@@ -24,7 +25,7 @@ log = logging.getLogger(__name__)
 LAG_SECONDS = 10.0
 """So late an event may be: what is not known after that was missed."""
 SILENT_ROUNDS = 2
-_FIRST_SECONDS = 3.0
+_LOOK_SECONDS = 0.2
 _CLUSTERWIDE = ("Node",)
 
 
@@ -68,16 +69,29 @@ class Resync:
         return f"the watch of {', '.join(silent)} misses what happens" if silent else ""
 
     async def in_step(self) -> None:
-        """Wait until all that there is is known."""
+        """Wait until all that there is is known, one kind after the other: the watches go on meanwhile."""
+        for kind in self._kinds:
+            await self._kind_in_step(kind)
+        give_back()
+
+    async def _kind_in_step(self, kind: str) -> None:
+        patience = _LOOK_SECONDS
         while True:
-            await asyncio.sleep(_FIRST_SECONDS if not self._controller.started else 0.2)
+            await asyncio.sleep(_LOOK_SECONDS)
             try:
-                found = {kind: await self._listed(kind) for kind in self._kinds}
+                there = await self._listed(kind)
             except ApiError as error:
                 log.info("not in step yet: %s", error)
                 continue
-            if not any(behind(each, self._mirror.versions(kind)) for kind, each in found.items()):
-                give_back()
+            # What is not known may be on its way, or deleted by now: then a new list tells. Of thousands of objects a
+            # list costs as much as the watch, so wait longer each time.
+            until = time.monotonic() + patience
+            patience = min(2 * patience, LAG_SECONDS)
+            while behind(there, self._mirror.versions(kind)):
+                if time.monotonic() > until:
+                    break
+                await asyncio.sleep(_LOOK_SECONDS)
+            else:
                 return
 
     async def run(self) -> None:

@@ -100,6 +100,7 @@ async def _serve(
 
     async def compare() -> None:
         await resync.in_step()
+        controller.start()
         server.ready(lambda: resync.trouble)
         await resync.run()
 
