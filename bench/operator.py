@@ -15,6 +15,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
+from prometheus_client.parser import text_string_to_metric_families
 from rich.console import Console
 from tests.cluster import build, nodes
 from tests.cluster.control_plane import ControlPlane
@@ -96,6 +97,17 @@ def resident(pid: int) -> int:
     """Memory of a process, in MiB."""
     pages = int(Path(f"/proc/{pid}/statm").read_text().split()[1])
     return pages * resource.getpagesize() >> 20
+
+
+def requests(operator: OperatorProcess) -> dict[str, int]:
+    """What it has asked the API server so far, by verb and kind."""
+    found: dict[str, int] = {}
+    for family in text_string_to_metric_families(operator.get("/metrics")[1]):
+        for sample in family.samples:
+            if sample.name == "encoderfleet_api_requests_total":
+                what = f"{sample.labels['verb']} {sample.labels['kind']}"
+                found[what] = found.get(what, 0) + int(sample.value)
+    return found
 
 
 async def quiet(operator: OperatorProcess) -> float:
@@ -255,7 +267,14 @@ async def measure(
     pid = operator.process.pid
     console.print("the operator starts")
     seconds = await all_planned(api, namespace, pools, begin)
-    emit(event="first_planned", pools=pools, nodes=count, seconds=seconds, cpu_seconds=machine.process_seconds(pid))
+    emit(
+        event="first_planned",
+        pools=pools,
+        nodes=count,
+        seconds=seconds,
+        cpu_seconds=machine.process_seconds(pid),
+        requests=await asyncio.to_thread(requests, operator),
+    )
 
     console.print("until all pods run and nothing is written any more")
     before = await quiet(operator)

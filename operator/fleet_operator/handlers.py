@@ -105,6 +105,8 @@ def _registry(controller: Controller, access: Access, kinds: Collection[str]) ->
             token=await access.token(),
             certificate_path=access.certificate,
             private_key_path=access.key,
+            proxy_url=access.proxy,
+            trust_env=access.trust_env,
         )
 
     kopf.on.login(registry=registry)(login)

@@ -2,6 +2,8 @@
 
 from kubernetes.aio import client
 
+from fleet_operator.kube.client import behind_proxy
+
 
 class Access:
     """The same server and identity as the client's.
@@ -15,6 +17,8 @@ class Access:
         insecure: Whether the server's certificate is not looked at.
         certificate: File with ours, where we have one.
         key: File with its key.
+        proxy: URL of the proxy that the kubeconfig names.
+        trust_env: Whether the environment names one.
     """
 
     def __init__(self, configuration: client.Configuration) -> None:
@@ -24,6 +28,8 @@ class Access:
         self.insecure = not configuration.verify_ssl
         self.certificate: str | None = configuration.cert_file
         self.key: str | None = configuration.key_file
+        self.proxy: str | None = configuration.proxy
+        self.trust_env = behind_proxy()
 
     async def token(self) -> str | None:
         """Our token, read anew where it is time to; None where a certificate says who we are."""
