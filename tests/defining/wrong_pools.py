@@ -170,4 +170,10 @@ TABLE = (
         "podTemplate: {volumeMounts: [{name: d}]}", "spec.podTemplate.volumeMounts[0]", "Required", "mountPath is miss"
     ),
     _same("podTemplate: {annotations: {a b: c}}", "spec.podTemplate.annotations", _KEY),
+    Wrong(
+        "podTemplate: {securityContext: {runAsUser: 0}}",
+        "spec.podTemplate.securityContext.runAsUser",
+        "should be greater than or equal to 1",
+        "must be at least 1, got 0",
+    ),
 )

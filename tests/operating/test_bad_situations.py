@@ -187,6 +187,17 @@ def test_a_namespace_with_restricted_pods_admits_them(
     )
     pools.wait("admitted", "Ready", "True")
     pools.apply(
+        "other",
+        runtime="SGLang",
+        resources={"gpus": 1},
+        scheduling={"nodeSelector": nodes.selector},
+        podTemplate={"securityContext": {"runAsUser": 1, "supplementalGroups": [44]}},
+    )
+    pools.patch("admitted", replicas=0)  # there is one GPU
+    pools.wait("other", "Ready", "True")
+    (pod,) = pools.all("pods", "encoderfleet.io/pool=other")
+    assert pod["spec"]["securityContext"]["runAsUser"] == 1
+    pools.apply(
         "barred",
         **CPU_ONLY,
         scheduling={"nodeSelector": nodes.selector},

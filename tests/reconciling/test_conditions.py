@@ -75,6 +75,7 @@ def test_a_pool_of_no_replicas_is_as_it_shall_be() -> None:
 
 # Bad situations: condition, status, reason, and what the message says of it and of what to do.
 
+AS_ROOT = 'container has runAsNonRoot and image will run as root (pod: "vision-any-1_team(u)", container: main)'
 WITH_ALL: dict[str, Any] = {"replicas": 2, "resources": {"cpus": 4}}
 
 
@@ -212,6 +213,13 @@ BAD: dict[str, tuple[Observation, str, str, str, list[str]]] = {
         "False",
         "Config",
         ["check the Secrets, ConfigMaps and volumes", 'secret "hub" not found'],
+    ),
+    "a pod that would run as root": (
+        applied(a_cluster_pool(**WITH_ALL), pods=(a_broken_pod(**waiting("CreateContainerConfigError", AS_ROOT)),)),
+        "Healthy",
+        "False",
+        "RunsAsRoot",
+        ["spec.podTemplate.securityContext.runAsUser", "look for an admission webhook", AS_ROOT],
     ),
     "an encoder that ends by itself": (
         applied(
@@ -480,6 +488,12 @@ def test_who_scales_is_said(
         ({"containerStatuses": [{"state": {"waiting": {"reason": "ContainerCreating"}}}]}, "", ""),
         ({"containerStatuses": [{"image": "a", **waiting("ErrImagePull")}]}, "ImagePull", "a: ErrImagePull"),
         ({"containerStatuses": [waiting("RunContainerError", "no such file")]}, "Config", "no such file"),
+        ({"containerStatuses": [waiting("CreateContainerConfigError", AS_ROOT)]}, "RunsAsRoot", AS_ROOT),
+        (
+            {"containerStatuses": [waiting("CreateContainerConfigError", "runAsUser breaks non-root policy")]},
+            "RunsAsRoot",
+            "runAsUser breaks non-root policy",
+        ),
         ({"containerStatuses": [{"state": ended(1, "a\nb")}]}, "Crashing", "exit code 1: b"),
         # What ended now says more than what ended before.
         (

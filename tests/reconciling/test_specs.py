@@ -96,6 +96,7 @@ POOLS: st.SearchStrategy[dict[str, Any]] = st.fixed_dictionaries(
                 "volumes": [{"name": "data", "emptyDir": {}}],
                 "volumeMounts": [{"name": "data", "mountPath": "/data"}],
                 "imagePullSecrets": [{"name": "registry"}],
+                "securityContext": {"runAsUser": 1, "fsGroup": 5000, "supplementalGroups": [44, 109]},
             }
         ),
     },
@@ -141,7 +142,10 @@ def test_pods_meet_the_restricted_pod_security_standard(spec: dict[str, Any], no
         if body["kind"] != "Deployment":
             continue
         made = body["spec"]["template"]["spec"]
-        assert made["securityContext"] == {"runAsNonRoot": True, "seccompProfile": {"type": "RuntimeDefault"}}
+        who = made["securityContext"]
+        assert who["runAsNonRoot"] is True
+        assert who["runAsUser"] > 0  # a number, so that also an image of root's starts
+        assert who["seccompProfile"] == {"type": "RuntimeDefault"}
         assert not {"hostNetwork", "hostPID", "hostIPC"} & made.keys()
         assert made["automountServiceAccountToken"] is False
         for each in made["containers"]:
@@ -318,6 +322,32 @@ def test_variables_of_the_pool_stand_and_none_is_named_twice() -> None:
     names = [each["name"] for each in made]
     assert len(names) == len(set(names))
     assert made[-2:] == own
+
+
+def test_a_pod_is_nobody_whatever_its_image_says() -> None:
+    assert pod()["securityContext"] == {
+        "runAsNonRoot": True,
+        "runAsUser": 65532,
+        "runAsGroup": 65532,
+        "fsGroup": 65532,
+        "fsGroupChangePolicy": "OnRootMismatch",
+        "seccompProfile": {"type": "RuntimeDefault"},
+    }
+    who = {"runAsUser": 1000, "runAsGroup": 100, "fsGroup": 2000, "supplementalGroups": [44]}
+    assert who.items() <= pod(podTemplate={"securityContext": who})["securityContext"].items()
+
+
+@pytest.mark.parametrize("runtime", ["Native", "SGLang"])
+@pytest.mark.parametrize("model", [{"path": "/models/a"}, {"name": "a/b"}, {"name": "a/b", "cache": {"claimName": "w"}}])
+def test_what_programs_write_by_themselves_goes_where_they_may(runtime: str, model: dict[str, Any]) -> None:
+    made = container(runtime=runtime, model=model)
+    writable = {each["mountPath"] for each in made["volumeMounts"] if not each.get("readOnly")}
+    told = {each["name"]: each["value"] for each in made["env"] if "value" in each}
+    for name in ("HOME", "XDG_CACHE_HOME", "HF_HOME", "TORCHINDUCTOR_CACHE_DIR", "TRITON_CACHE_DIR"):
+        assert any(told[name] == each or told[name].startswith(f"{each}/") for each in writable), name
+    assert told["USER"]
+    own = [{"name": "HOME", "value": "/own"}]
+    assert env_of(runtime=runtime, model=model, podTemplate={"env": own})["HOME"] == "/own"
 
 
 # Where pods run.

@@ -18,6 +18,11 @@ from fleet_operator.api.borrowed import (
 from fleet_operator.api.fields import Annotations, DnsName, Key, Labels, Part
 from fleet_operator.api.rules import BY_NAME, rules
 
+MAX_ID = 2**31 - 1
+"""Of a user or group, as Kubernetes has them."""
+NOBODY = 65532
+"""User and group of pods that say nothing else: what images without root call `nonroot`."""
+
 SHAPE_LABELS = ("node.kubernetes.io/instance-type", "nvidia.com/gpu.product", "nvidia.com/gpu.count")
 
 
@@ -82,6 +87,21 @@ class Monitoring(Part):
     """Labels of the PodMonitor, where your Prometheus selects by them."""
 
 
+class PodSecurityContext(Part):
+    """Who the pods are, whatever their image says; never root."""
+
+    run_as_user: int = Field(default=NOBODY, ge=1, le=MAX_ID)
+    """User of the pods, by number."""
+    run_as_group: int = Field(default=NOBODY, ge=1, le=MAX_ID)
+    """Group of the pods, by number."""
+    fs_group: int = Field(default=NOBODY, ge=1, le=MAX_ID)
+    """Group that may write to the pods' volumes, of those kinds of storage that let Kubernetes set one."""
+    supplemental_groups: Annotated[
+        tuple[Annotated[int, Field(ge=1, le=MAX_ID)], ...], Field(strict=False, max_length=16)
+    ] = ()
+    """Further groups of the pods, such as the owner of a shared folder, or of the GPU's device files."""
+
+
 class PodTemplate(Part):
     """What is added to the pods and to their container `main`."""
 
@@ -101,3 +121,5 @@ class PodTemplate(Part):
     """Where the container has them."""
     image_pull_secrets: Annotated[tuple[LocalObjectReference, ...], Field(strict=False, max_length=8)] = ()
     """Secrets for the image's registry."""
+    security_context: PodSecurityContext = Field(default_factory=PodSecurityContext)
+    """Who the pods are, whatever their image says; never root."""

@@ -10,6 +10,8 @@ from fleet_operator.timestamps import read_time
 
 IMAGE_REASONS = frozenset({"ErrImagePull", "ImagePullBackOff", "InvalidImageName", "ErrImageNeverPull"})
 CONFIG_REASONS = frozenset({"CreateContainerConfigError", "CreateContainerError", "RunContainerError"})
+_AS_ROOT = ("runAsNonRoot", "non-root")
+"""In what a kubelet says of a container that it does not start because it would run as root, or may."""
 _LAST_LINE = 300
 
 
@@ -20,7 +22,8 @@ class PodState:
     Attributes:
         shape: Which Deployment's it is, by its label.
         waiting: Since when it finds no node; None where it has one.
-        trouble: Why it cannot run (`ImagePull`, `Crashing`, `Config`, `Unschedulable`, `Gated`), else empty.
+        trouble: Why it cannot run (`ImagePull`, `Crashing`, `Config`, `RunsAsRoot`, `Unschedulable`, `Gated`), else
+            empty.
         message: The same in words.
         ip: Its address, empty where it has none.
         cost: `pod-deletion-cost`, as it is set.
@@ -77,7 +80,8 @@ def _container_trouble(statuses: Iterable[Mapping[str, Any]]) -> tuple[str, str]
         if reason in IMAGE_REASONS:
             return "ImagePull", f"{each.get('image')}: {waiting.get('message') or reason}"
         if reason in CONFIG_REASONS:
-            return "Config", waiting.get("message") or reason
+            said = waiting.get("message") or reason
+            return "RunsAsRoot" if any(words in said for words in _AS_ROOT) else "Config", said
         if reason == "CrashLoopBackOff" or (ended.get("exitCode") and not each.get("ready")):
             return "Crashing", _why(ended)
     return "", ""

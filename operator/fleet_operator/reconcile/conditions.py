@@ -16,6 +16,10 @@ from fleet_operator.reconcile.observation import Observation, Trouble
 _HEALTH = {
     "ImagePull": "the image cannot be pulled: check spec.image and spec.podTemplate.imagePullSecrets",
     "Config": "a container cannot be made: check the Secrets, ConfigMaps and volumes that the pool names",
+    "RunsAsRoot": (
+        "the pod would run as root, which the kubelet refuses: somebody has taken spec.podTemplate.securityContext."
+        "runAsUser from the pod: look for an admission webhook that changes pods"
+    ),
     "Crashing": "the encoder ends by itself: `kubectl logs --previous` has the rest",
 }
 

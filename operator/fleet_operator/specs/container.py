@@ -6,6 +6,7 @@ from fleet_operator.environment import MODEL_VOLUME
 from fleet_operator.quantity import format_quantity
 from fleet_operator.specs.names import Object
 from fleet_operator.specs.runtime import Runtime, container_ports, http_port
+from fleet_operator.specs.user import HOME, SCRATCH
 
 CACHE_VOLUME = "/var/cache/encoderfleet"
 SHARED_MEMORY = "1Gi"
@@ -65,8 +66,8 @@ def _env(pool: EncoderPool, program: Runtime) -> list[Object]:
     variables: list[Object] = [{"name": each.name, "value": each.value} for each in program.env]
     if pool.spec.runtime == "Native":
         variables.append({"name": "ENCODERFLEET_REPLICA", "valueFrom": {"fieldRef": {"fieldPath": "metadata.name"}}})
-    if pool.spec.model.name is not None:
-        variables.append({"name": "HF_HOME", "value": CACHE_VOLUME})
+    kept = {"HF_HOME": CACHE_VOLUME} if pool.spec.model.name is not None else {}
+    variables += [{"name": name, "value": value} for name, value in {**HOME, **kept}.items()]
     secret = pool.spec.model.token_secret_ref
     if secret is not None:
         reference = {"name": secret.name, "key": secret.key}
@@ -77,7 +78,7 @@ def _env(pool: EncoderPool, program: Runtime) -> list[Object]:
 
 
 def _mounts(pool: EncoderPool) -> list[Object]:
-    mounts: list[Object] = [{"name": "shm", "mountPath": "/dev/shm"}, {"name": "tmp", "mountPath": "/tmp"}]
+    mounts: list[Object] = [{"name": "shm", "mountPath": "/dev/shm"}, {"name": "tmp", "mountPath": SCRATCH}]
     if pool.spec.model.pvc is not None:
         mounts.append({"name": "model", "mountPath": MODEL_VOLUME, "readOnly": True})
     if pool.spec.model.name is not None:

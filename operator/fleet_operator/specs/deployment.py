@@ -14,6 +14,7 @@ from fleet_operator.specs.names import (
 )
 from fleet_operator.specs.placement import affinity, spread, tolerations
 from fleet_operator.specs.runtime import Runtime
+from fleet_operator.specs.user import pod_security
 
 LOAD_SECONDS = 3600
 """A model may take so long to load: over a network, from a hub. After that the rollout counts as stuck."""
@@ -69,7 +70,7 @@ def _template(pool: EncoderPool, row: ShapePlan, program: Runtime) -> Object:
         "automountServiceAccountToken": False,
         "enableServiceLinks": False,
         "terminationGracePeriodSeconds": grace_seconds(pool),
-        "securityContext": {"runAsNonRoot": True, "seccompProfile": {"type": "RuntimeDefault"}},
+        "securityContext": pod_security(pool),
         "topologySpreadConstraints": spread(pool, row.name),
         "containers": [container(pool, row, program)],
         "volumes": volumes(pool),
