@@ -127,13 +127,21 @@ def test_one_cause_of_several_conditions_is_said_once() -> None:
 
 def test_a_pool_that_can_not_be_read_says_so_once() -> None:
     body = {"metadata": {"generation": 2}, "status": settled()}
-    wrong = invalid_status(body, "spec.x: is not a field", NOW)
+    wrong = invalid_status(body, "spec.x: is not a field", NOW, outdated=False)
     (said,) = news(settled(), wrong)
     assert (said.type, said.reason) == ("Warning", "InvalidSpec")
     assert "spec.x: is not a field" in said.message
     assert news(wrong, wrong) == []
     (again,) = news(wrong, settled())
     assert again.type == "Normal"
+
+
+@pytest.mark.parametrize("outdated", [True, False])
+def test_the_definition_is_blamed_where_it_is_known_to_be_another_one(outdated: bool) -> None:
+    body = {"metadata": {"generation": 2}}
+    for each in invalid_status(body, "spec.x: is not a field", NOW, outdated=outdated)["conditions"]:
+        assert each["message"].startswith("spec.x: is not a field")
+        assert ("kubectl apply" in each["message"]) is outdated
 
 
 def test_a_write_that_fails_is_said_once() -> None:

@@ -2,10 +2,13 @@ import os
 from pathlib import Path
 
 import pytest
+import yaml
 from hypothesis import given
 from hypothesis import strategies as st
+from kubernetes.client import models
 
 from fleet_operator.api import EncoderPool, PoolError, load_pool, parse_pool, schema
+from fleet_operator.api.load import read_pool, read_stored
 
 HEAD = """\
 apiVersion: encoderfleet.io/v1alpha1
@@ -231,6 +234,21 @@ def test_what_kubectl_prints_is_a_pool_file() -> None:
     extra = "  uid: 1-2\n  resourceVersion: '5'\n  generation: 1\n  managedFields: [{manager: kubectl}]\n"
     pool = parse_pool(GOOD.replace("spec:", f"{extra}status: {{ready: 1}}\nspec:"), Path("/"))
     assert pool.metadata.name == "vision"
+
+
+def test_whatever_kubernetes_keeps_of_every_object_is_no_field_that_is_wrong() -> None:
+    everything = {field.alias or name: "any" for name, field in models.V1ObjectMeta.model_fields.items()}
+    meta = {**everything, "name": "vision", "labels": {"a": "b"}, "annotations": {"a": "b"}}
+    body = {**yaml.safe_load(GOOD), "metadata": meta, "status": {}}
+    assert read_pool(body) == read_stored(body)
+    assert read_pool(body).metadata.labels == {"a": "b"}
+
+
+def test_what_a_later_kubernetes_keeps_is_read_from_it_but_in_a_file_is_a_slip() -> None:
+    body = yaml.safe_load(GOOD.replace("name: vision", "name: vision\n  lables: {a: b}"))
+    assert read_stored(body).metadata.name == "vision"
+    with pytest.raises(PoolError, match="did you mean"):
+        read_pool(body)
 
 
 def test_documents_of_other_kinds_are_passed_over() -> None:

@@ -8,7 +8,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from fleet_operator.api.errors import PoolError, Problem, problems_of
-from fleet_operator.api.pool import KIND, EncoderPool
+from fleet_operator.api.pool import KIND, EncoderPool, Metadata
 from fleet_operator.api.strict_yaml import YamlError, read_documents
 
 MAX_BYTES = 1 << 20
@@ -18,6 +18,7 @@ SERVER_SET = frozenset(
         "deletionGracePeriodSeconds",
         "deletionTimestamp",
         "finalizers",
+        "generateName",
         "generation",
         "managedFields",
         "ownerReferences",
@@ -68,13 +69,29 @@ def parse_pool(text: str, folder: Path) -> EncoderPool:
 
 
 def read_pool(document: Any) -> EncoderPool:
-    """The EncoderPool of a document, as a file or the API server has it. Pure.
+    """The EncoderPool of a document of a file. Pure.
 
     Raises:
         PoolError: It is wrong; has all problems.
     """
+    return _validated(_without_server_set(document))
+
+
+def read_stored(body: Mapping[str, Any]) -> EncoderPool:
+    """The EncoderPool of an object of the API server. Pure.
+
+    Whatever `metadata` has beside what is asked of it is Kubernetes' own: here nobody can have misspelt a field.
+
+    Raises:
+        PoolError: It is wrong; has all problems.
+    """
+    metadata = {key: value for key, value in body["metadata"].items() if key in Metadata.model_fields}
+    return _validated({**_without_server_set(body), "metadata": metadata})
+
+
+def _validated(document: Any) -> EncoderPool:
     try:
-        return EncoderPool.model_validate(_without_server_set(document))
+        return EncoderPool.model_validate(document)
     except ValidationError as error:
         raise PoolError(problems_of(error, EncoderPool)) from error
 

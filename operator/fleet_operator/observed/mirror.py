@@ -6,7 +6,7 @@ from decimal import Decimal
 from typing import Any, NamedTuple
 
 from fleet_operator.api import EncoderPool
-from fleet_operator.api.load import read_pool
+from fleet_operator.api.load import read_stored
 from fleet_operator.api.pool import KIND
 from fleet_operator.nodes.admission import Wishes, admits
 from fleet_operator.nodes.fleet import Fleet, NodeClass
@@ -77,7 +77,7 @@ class Mirror:
         version = (meta["uid"], meta["generation"], tuple(sorted((meta.get("annotations") or {}).items())))
         known = self._parsed.get(key)
         if known is None or known[0] != version:
-            known = self._parsed[key] = (version, read_pool(body))
+            known = self._parsed[key] = (version, read_stored(body))
         return known[1]
 
     def pools_on(self, kinds: Iterable[NodeClass]) -> list[Key]:

@@ -14,8 +14,16 @@ from fleet_operator.timestamps import write_time
 _ADVICE = f"the definition in the cluster is not this operator's: `{APPLY}` of its version"
 
 
-def invalid_status(body: Mapping[str, Any], problems: str, now: datetime) -> dict[str, Any]:
-    """The status as it was, with conditions that say what is wrong; pods are left as they are."""
+def invalid_status(body: Mapping[str, Any], problems: str, now: datetime, *, outdated: bool) -> dict[str, Any]:
+    """The status as it was, with conditions that say what is wrong; pods are left as they are.
+
+    Args:
+        body: The pool.
+        problems: What is wrong with it.
+        now: UTC.
+        outdated: Whether the definition in the cluster is known not to be this operator's.
+    """
+    message = f"{problems}: {_ADVICE}" if outdated else problems
     before = body.get("status") or {}
     known = {each["type"]: each for each in before.get("conditions") or ()}
     found = []
@@ -30,7 +38,7 @@ def invalid_status(body: Mapping[str, Any], problems: str, now: datetime) -> dic
                 "observedGeneration": body["metadata"]["generation"],
                 "lastTransitionTime": since,
                 "reason": "InvalidSpec",
-                "message": f"{problems}: {_ADVICE}"[:4096],
+                "message": message[:4096],
             }
         )
     return {**before, "observedGeneration": body["metadata"]["generation"], "conditions": found}

@@ -100,7 +100,8 @@ class Reconciler:
         try:
             pool = self._world.mirror.parsed(key)
         except PoolError as error:
-            await self._report(key, body, invalid_status(body, "; ".join(map(str, error.problems)), _now()))
+            problems = "; ".join(map(str, error.problems))
+            await self._report(key, body, invalid_status(body, problems, _now(), outdated=self._world.outdated))
             return None
         seen = await self._observe(key, pool, body)
         made = desired(seen)
