@@ -146,6 +146,19 @@ def test_a_name_that_is_taken(operator: OperatorProcess, pools: Pools, nodes: No
     pools.wait("taken", "Ready", "True")
 
 
+def test_an_account_that_is_somebody_elses(operator: OperatorProcess, pools: Pools, nodes: Nodes) -> None:
+    """Every namespace has a ServiceAccount `default`: pods of a pool of that name would be whoever that is."""
+    nodes(1, cpus=4)
+    until(lambda: pools.get("serviceaccount", "default"))
+    pools.apply("default", **CPU_ONLY, scheduling={"nodeSelector": nodes.selector})
+    found = pools.wait("default", "Progressing", "False", "NameTaken")
+    assert "ServiceAccount default" in found["message"]
+    pools.wait("default", "Ready", "False", "NameTaken")
+    assert pools.get("service", "default")  # what does not run under it is there
+    assert pools.deployments("default") == []
+    pools.kubectl("delete", "encp", "default")
+
+
 def test_a_deployment_of_that_name_is_somebody_elses(operator: OperatorProcess, pools: Pools, nodes: Nodes) -> None:
     nodes(1, cpus=4)
     pools.kubectl("create", "deployment", "twin-any", "--image=theirs", "--replicas=0")

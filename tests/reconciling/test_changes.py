@@ -4,7 +4,7 @@ import pytest
 
 from fleet_operator.kube.resources import CHILDREN, DISPOSABLE
 from fleet_operator.observed.children import Child, newer, read_child
-from fleet_operator.reconcile.changes import Apply, Blocked, Delete, changes
+from fleet_operator.reconcile.changes import Apply, Blocked, Delete, changes, kind_of, must_wait
 from fleet_operator.reconcile.desired import desired
 from fleet_operator.reconcile.drift import sealed
 from planning.clusters import a_node
@@ -92,6 +92,24 @@ def test_what_the_pool_has_no_use_for_goes_the_last_that_was_applied_first() -> 
 )
 def test_what_is_not_the_pools_or_goes_already_is_not_deleted(owner: Any, metadata: dict[str, Any]) -> None:
     assert changes([], there(an_object("Deployment", owner=owner), **metadata), UID) == []
+
+
+def test_no_pod_is_made_under_the_account_of_somebody_else() -> None:
+    account, pods = an_object("ServiceAccount"), an_object("Deployment", "vision-any")
+    blocked, made = changes([account, pods], there(an_object("ServiceAccount", owner=None)), UID)
+    assert blocked == Blocked(account, passing=False)
+    assert must_wait(made, {kind_of(blocked)})
+    assert not must_wait(made, set())
+    assert not must_wait(made, {"Service"})
+    assert not must_wait(Apply(an_object(), new=True, restores=False), {"ServiceAccount"})
+    (gone,) = changes([], there(pods), UID)
+    assert not must_wait(gone, {"ServiceAccount"})
+
+
+def test_the_account_comes_before_the_pods() -> None:
+    assert CHILDREN.index("ServiceAccount") < CHILDREN.index("Deployment")
+    kinds = [body["kind"] for body in desired(seen(a_cluster_pool(), [a_node()])).objects]
+    assert kinds.index("ServiceAccount") < kinds.index("Deployment")
 
 
 def test_writes_come_before_deletions() -> None:

@@ -1,6 +1,6 @@
 """What shall be, against what is -> the writes that are missing. Pure."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 
 from fleet_operator.kube.resources import CHILDREN, DISPOSABLE
@@ -75,6 +75,23 @@ def changes(objects: Iterable[Object], children: Mapping[tuple[str, str], Child]
     # Last what was applied first: what pods need goes after them.
     extra.sort(key=lambda child: (-CHILDREN.index(child.kind), child.name))
     return result + [Delete(child) for child in extra]
+
+
+def kind_of(change: Change) -> str:
+    """Kind of the object that a change is about."""
+    return change.child.kind if isinstance(change, Delete) else str(change.body["kind"])
+
+
+def must_wait(change: Change, taken: Collection[str]) -> bool:
+    """Whether a change must not be made, as things are.
+
+    Pods run under the ServiceAccount of the pool's name, with all that it may do: never under one of somebody else's.
+
+    Args:
+        change: The next one.
+        taken: Kinds of the pool's objects whose names others have.
+    """
+    return isinstance(change, Apply) and kind_of(change) == "Deployment" and "ServiceAccount" in taken
 
 
 def _content(body: Object) -> Object:

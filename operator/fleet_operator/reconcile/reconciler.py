@@ -18,7 +18,7 @@ from fleet_operator.nodes.shapes import Shape, label_keys, shapes
 from fleet_operator.observed.children import read_child
 from fleet_operator.observed.mirror import Key, Mirror
 from fleet_operator.observed.occupancy import Occupancy
-from fleet_operator.reconcile.changes import Apply, Blocked, Change, Delete, changes
+from fleet_operator.reconcile.changes import Apply, Blocked, Change, Delete, changes, kind_of, must_wait
 from fleet_operator.reconcile.desired import desired, kept
 from fleet_operator.reconcile.invalid import invalid_status
 from fleet_operator.reconcile.news import news
@@ -158,11 +158,16 @@ class Reconciler:
         )
 
     async def _write(self, key: Key, missing: list[Change], seen: Observation) -> list[Trouble]:
-        """Make every change that is missing; one that fails keeps none of the others from being made."""
-        troubles = []
+        """Make every change that is missing; one that fails keeps none of the others from being made, but for pods that
+        would run under somebody else's ServiceAccount."""
+        troubles: list[Trouble] = []
+        taken: set[str] = set()
         for change in missing:
+            if must_wait(change, taken):
+                continue
             try:
                 trouble = await self._change(key, change, seen)
+                taken |= {kind_of(change)} if trouble else set()
             except ApiError as error:
                 if error.passing:
                     raise
@@ -172,6 +177,7 @@ class Reconciler:
         return troubles
 
     async def _change(self, key: Key, change: Change, seen: Observation) -> Trouble | None:
+        """Make a change; says so where its name is taken."""
         api, mirror = self._world.api, self._world.mirror
         if isinstance(change, Blocked):
             return _taken(change.body, passing=change.passing)
@@ -241,7 +247,8 @@ def _taken(body: Mapping[str, Any], *, passing: bool) -> Trouble:
     what = f"{body['kind']} {body['metadata']['name']}"
     if passing:
         return Trouble("WaitingForDeletion", f"{what} of a deleted pool of this name is still going")
-    return Trouble("NameTaken", f"{what} is there and not this pool's: rename or delete it, or rename the pool")
+    pods = "; no pod is made that would run under it" if body["kind"] == "ServiceAccount" else ""
+    return Trouble("NameTaken", f"{what} is there and not this pool's: rename or delete it, or rename the pool{pods}")
 
 
 def _explain(error: ApiError) -> tuple[str, str]:
