@@ -5,6 +5,8 @@ import re
 from importlib.metadata import version
 from typing import Any
 
+import click
+import pytest
 import yaml
 
 from charting.chart import CHART, REPOSITORY
@@ -14,6 +16,7 @@ from fleet_operator import __main__ as program
 
 VALUES = (CHART / "values.yaml").read_text()
 SCHEMA = json.loads((CHART / "values.schema.json").read_text())
+DEPLOYMENT = (CHART / "templates" / "deployment.yaml").read_text()
 PAGE = (REPOSITORY / "docs" / "install.md").read_text()
 
 
@@ -29,6 +32,29 @@ def test_the_chart_is_of_the_packages_version() -> None:
 
 def test_a_pool_of_sglang_gets_the_image_that_the_operator_is_made_for() -> None:
     assert yaml.safe_load(VALUES)["sglang"]["image"] == program.SGLANG_IMAGE
+
+
+@pytest.mark.parametrize("option", program.main.params, ids=lambda option: option.name)
+def test_what_the_chart_takes_the_operator_takes(option: click.Option) -> None:
+    """Else a value is found wrong by a pod that crashes, not by who installs it."""
+    value = re.search(rf"name: {option.envvar}\n +value: {{{{ \.Values\.([\w.]+) ", DEPLOYMENT)
+    if value is None:
+        return  # text, or not among the chart's values
+    schema = SCHEMA
+    for name in value[1].split("."):
+        schema = schema["properties"][name]
+    if isinstance(option.type, click.FloatRange):
+        assert (schema["type"], schema["minimum"], schema.get("maximum")) == ("number", option.type.min, option.type.max)
+    elif isinstance(option.type, click.Choice):
+        assert schema["enum"] == list(option.type.choices)
+    else:
+        assert schema["type"] == "string"
+
+
+def test_bounded_options_of_the_chart_were_found() -> None:
+    """So that the test above holds something against something."""
+    for variable in ("ENCODERFLEET_SCALING_INTERVAL", "ENCODERFLEET_LOG_LEVEL"):
+        assert re.search(rf"name: {variable}\n +value: {{{{ \.Values\.", DEPLOYMENT)
 
 
 def test_every_value_has_a_comment() -> None:

@@ -83,7 +83,7 @@ def test_names_that_yaml_takes_for_something_else_stay_names(control_plane: Cont
         ({"image": {"tag": 1.0}}, "at '/image/tag': got number, want string"),
         ({"image": {"repository": "operator:1.0"}}, "at '/image/repository': 'operator:1.0' does not match pattern"),
         ({"logLevel": "trace"}, "at '/logLevel': value must be one of 'debug', 'info', 'warning'"),
-        ({"scaling": {"intervalSeconds": 0}}, "at '/scaling/intervalSeconds': minimum: got 0, want 1"),
+        ({"scaling": {"intervalSeconds": 0}}, "at '/scaling/intervalSeconds': minimum: got 0, want 2"),
         ({"extraEnv": {"A": "b"}}, "at '/extraEnv': got object, want array"),
         ({"extraEnv": [{"name": "A", "value": 1}]}, "at '/extraEnv/0/value': got number, want string"),
         ({"resources": {"limit": {}}}, "at '/resources': additional properties 'limit' not allowed"),
