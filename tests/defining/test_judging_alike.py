@@ -175,6 +175,10 @@ def several_fields() -> Iterator[Pool]:
     yield from (a_pool({"rollout": each}) for each in some(maxSurge=away, maxUnavailable=away))
     bounds: list[Any] = [None, 1, 9, 10, 11]
     yield from (a_pool({"autoscaling": each}) for each in some(minReplicas=bounds, maxReplicas=bounds))
+    times = some(
+        drainSeconds=[None, 0, 10], preStopSeconds=[None, 0, 10], terminationGracePeriodSeconds=[None, 9, 10, 20, 35]
+    )
+    yield from (a_pool({"lifecycle": each}) for each in times)
     modes: dict[str, list[Any]] = {"mode": [None, "Off", "Advise", "Auto"], "backend": [None, "Builtin", "HPA", "KEDA"]}
     yield from (a_pool({"autoscaling": each}) for each in some(**modes, prometheusAddress=[None, "http://p:9090"]))
 

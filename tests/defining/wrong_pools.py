@@ -49,6 +49,7 @@ _HOST = "must be a lower-case host like media.example.com or *.example.com, with
 _BYTES = "must be whole bytes, 1 to 1Pi, such as 500M, 256Mi or 1.5Gi"
 _CPUS = "must be CPUs, over 0 and at most 4096, in steps of 1m, such as 4, 2500m or 1.5"
 _ROLLOUT = "must be a whole number, 0 to 2147483647, or a percentage, 0% to 100%"
+_KILLED = "must be at least preStopSeconds + drainSeconds, else pods are killed while they finish their work"
 _MANUAL = "is ignored under policy: Auto: set spec.threads.policy: Manual, or remove it"
 _UNQUOTED = 'must be of type string: "boolean"'
 
@@ -117,6 +118,12 @@ TABLE = (
     _same("media: {allowedDomains: ['a.example.com:443']}", "spec.media.allowedDomains[0]", _HOST),
     Wrong("media: {allowPrivateNetworks: 'no'}", "spec.media.allowPrivateNetworks", "of type boolean", "true or false"),
     Wrong("lifecycle: {drainSeconds: 1h}", "spec.lifecycle.drainSeconds", "of type integer", "must be a whole number"),
+    _same("lifecycle: {terminationGracePeriodSeconds: 34}", "spec.lifecycle.terminationGracePeriodSeconds", _KILLED),
+    _same(
+        "lifecycle: {preStopSeconds: 60, drainSeconds: 0, terminationGracePeriodSeconds: 30}",
+        "spec.lifecycle.terminationGracePeriodSeconds",
+        _KILLED,
+    ),
     # Rollout and autoscaling.
     _same("rollout: {maxSurge: 150%}", "spec.rollout.maxSurge", _ROLLOUT),
     _same("rollout: {maxSurge: -1}", "spec.rollout.maxSurge", _ROLLOUT),

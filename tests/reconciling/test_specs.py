@@ -224,7 +224,7 @@ def test_a_gpu_has_the_name_that_the_pool_says() -> None:
         ({"drainSeconds": 300}, 320, 5),
         ({"preStopSeconds": 0}, 45, None),
         ({"preStopSeconds": 20, "drainSeconds": 0}, 35, 20),
-        ({"terminationGracePeriodSeconds": 7}, 7, 5),
+        ({"terminationGracePeriodSeconds": 35}, 35, 5),
     ],
 )
 def test_a_pod_has_the_time_to_end_that_its_drain_takes(lifecycle: Any, grace: int, sleep: int | None) -> None:

@@ -112,8 +112,25 @@ class Cache(Part):
     """Bytes of embeddings that a replica keeps. 0 turns the cache off."""
 
 
+_KILLED = (
+    "must be at least preStopSeconds + drainSeconds, else pods are killed while they finish their work: raise it, or "
+    "remove it"
+)
+
+
 class Lifecycle(Part):
     """How a replica ends."""
+
+    model_config = ConfigDict(
+        json_schema_extra=rules(
+            (
+                "!has(self.terminationGracePeriodSeconds) "
+                "|| self.terminationGracePeriodSeconds >= self.preStopSeconds + self.drainSeconds",
+                _KILLED,
+                "terminationGracePeriodSeconds",
+            )
+        )
+    )
 
     drain_seconds: int = Field(default=30, ge=0, le=86_400)
     """Time to finish what was taken in, after the replica was told to stop."""
@@ -121,3 +138,11 @@ class Lifecycle(Part):
     """In a cluster: how long a pod still takes work after its end was announced, until all callers know."""
     termination_grace_period_seconds: int | None = Field(default=None, ge=1, le=100_000)
     """In a cluster: after so long a pod is killed. Unset: preStopSeconds + drainSeconds + 15."""
+
+    @field_validator("termination_grace_period_seconds")
+    @classmethod
+    def _time_to_drain(cls, value: int | None, info: ValidationInfo) -> int | None:
+        needed = info.data.get("pre_stop_seconds", 0) + info.data.get("drain_seconds", 0)
+        if value is not None and value < needed:
+            raise ValueError(_KILLED)
+        return value
