@@ -8,6 +8,9 @@ from fleet_operator.specs.runtime import Runtime, http_port
 def network_policy(pool: EncoderPool, uid: str, program: Runtime) -> Object:
     """The object: the wire for the pool's consumers, metrics and health for all.
 
+    Of a program with one port for both, it is the consumers' alone, as a policy tells ports apart and not paths: who
+    scrapes it must be one of them. The kubelet's probes come from the pod's own node, which no policy keeps out.
+
     Egress stays open: encoders fetch media from URLs, and what they may fetch is `spec.media`'s to say.
     """
     consumers = [dict(each) for each in pool.spec.network_policy.consumers] or [{"podSelector": {}}]
