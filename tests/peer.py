@@ -21,6 +21,7 @@ class Peer:
         self.context = zmq.Context()
         self.socket = self.context.socket(zmq.DEALER)
         self.socket.setsockopt(zmq.LINGER, 0)
+        self.socket.setsockopt(zmq.IPV6, int("[" in endpoint))
         self.socket.setsockopt(zmq.RCVTIMEO, REPLY_SECONDS * 1000)
         if slow:
             self.socket.setsockopt(zmq.RCVHWM, 1)

@@ -37,9 +37,9 @@ SGLANG_IMAGE = "lmsysorg/sglang:v0.5.23"
 @click.option(
     "--http",
     envvar="ENCODERFLEET_HTTP",
-    default="0.0.0.0:8080",
+    default="*:8080",
     show_default=True,
-    help="Address of /metrics and /healthz.",
+    help="Address of /metrics and /healthz; host * is all of IPv4 and IPv6.",
 )
 @click.option(
     "--scaling-interval",

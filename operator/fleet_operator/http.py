@@ -12,13 +12,13 @@ class Server:
     """Serves while it is entered. An async context manager.
 
     Args:
-        address: `host:port`.
+        address: `host:port`; host `*` is all of IPv4 and IPv6.
         registry: Of `/metrics`.
     """
 
     def __init__(self, address: str, registry: CollectorRegistry) -> None:
         host, _, port = address.rpartition(":")
-        self._host, self._port = host.strip("[]"), int(port)
+        self._host, self._port = host.strip("[]*") or None, int(port)
         self._registry = registry
         self._trouble: Callable[[], str] = lambda: ""
         self._ready = False

@@ -304,12 +304,22 @@ def test_a_replica_is_called_as_its_pod() -> None:
     assert "ENCODERFLEET_REPLICA" not in env_of(runtime="SGLang")
 
 
+def test_an_encoder_listens_on_all_addresses_of_its_pod() -> None:
+    told = env_of()
+    assert (told["ENCODERFLEET_BIND"], told["ENCODERFLEET_HTTP"]) == ("tcp://*:5570", "*:8080")
+    assert "POD_IP" not in told
+
+
 def test_sglang_is_started_as_an_encoder() -> None:
     made = container(runtime="SGLang", model={"name": "a/b", "revision": "v1", "dtype": "bfloat16"})
     line = " ".join(made["command"])
     assert line.startswith("python3 -m sglang.launch_server --model-path a/b --dtype bfloat16 --encoder-only")
     assert "--revision v1" in line
     assert f"--port {made['ports'][0]['containerPort']}" in line
+    # The pod's own address, whether that is IPv4 or IPv6: `0.0.0.0` and `::` are one kind alone to it.
+    assert "--host $(POD_IP)" in line
+    (address,) = [each for each in made["env"] if each["name"] == "POD_IP"]
+    assert address["valueFrom"] == {"fieldRef": {"fieldPath": "status.podIP"}}
     assert made["image"] == "example.com/sglang:1"
     assert container()["image"] == "example.com/encoder:1"
     assert "command" not in container()

@@ -13,7 +13,7 @@ class HttpFacade:
     """A small HTTP server on the event loop.
 
     Args:
-        address: `host:port`; port 0 picks a free one, see `address` after `start`.
+        address: `host:port`, host `*` for all of IPv4 and IPv6; port 0 picks a free one, see `address` after `start`.
         lifecycle: What `/readyz` says.
         metrics: What `/metrics` says.
     """
@@ -36,10 +36,10 @@ class HttpFacade:
         """
         host, _, port = self.address.rpartition(":")
         await self._runner.setup()
-        site = web.TCPSite(self._runner, host.strip("[]") or None, int(port), reuse_address=True)
+        site = web.TCPSite(self._runner, host.strip("[]*") or None, int(port), reuse_address=True)
         await site.start()
-        bound = self._runner.addresses[0]
-        self.address = f"{bound[0]}:{bound[1]}"
+        bound, port = self._runner.addresses[0][:2]
+        self.address = f"[{bound}]:{port}" if ":" in bound else f"{bound}:{port}"
 
     async def stop(self) -> None:
         """Close; requests under way end first."""

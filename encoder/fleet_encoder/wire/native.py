@@ -44,7 +44,7 @@ class NativeWire:
     """Serves one ROUTER socket.
 
     Args:
-        address: To bind, `tcp://host:port`; port 0 picks a free one, see `endpoint`.
+        address: To bind, `tcp://host:port`, host `*` for all of IPv4 and IPv6; port 0 picks a free one, see `endpoint`.
         pipeline: Where items go.
         welcome: What a new client is told.
         max_message_bytes: Longest frame that is read at all; a longer one ends its client's connection.
@@ -76,7 +76,8 @@ class NativeWire:
         socket.setsockopt(zmq.MAXMSGSIZE, max_message_bytes)
         for option, value in keepalive.options(SILENCE_SECONDS).items():
             socket.setsockopt(option, value)
-        socket.setsockopt(zmq.IPV6, int("[" in address))
+        # For `*` libzmq listens on IPv4 and IPv6 alike, and on IPv4 alone where the system has no IPv6.
+        socket.setsockopt(zmq.IPV6, int("[" in address or address.startswith("tcp://*:")))
         try:
             socket.bind(address)
         except zmq.ZMQError:

@@ -5,7 +5,7 @@ from fleet_operator.cluster_plan import ShapePlan
 from fleet_operator.environment import MODEL_VOLUME
 from fleet_operator.quantity import format_quantity
 from fleet_operator.specs.names import Object
-from fleet_operator.specs.runtime import Runtime, container_ports, http_port
+from fleet_operator.specs.runtime import POD_IP, Runtime, container_ports, http_port
 from fleet_operator.specs.user import HOME, SCRATCH
 
 CACHE_VOLUME = "/var/cache/encoderfleet"
@@ -66,6 +66,8 @@ def _env(pool: EncoderPool, program: Runtime) -> list[Object]:
     variables: list[Object] = [{"name": each.name, "value": each.value} for each in program.env]
     if pool.spec.runtime == "Native":
         variables.append({"name": "ENCODERFLEET_REPLICA", "valueFrom": {"fieldRef": {"fieldPath": "metadata.name"}}})
+    else:
+        variables.append({"name": POD_IP, "valueFrom": {"fieldRef": {"fieldPath": "status.podIP"}}})
     kept = {"HF_HOME": CACHE_VOLUME} if pool.spec.model.name is not None else {}
     variables += [{"name": name, "value": value} for name, value in {**HOME, **kept}.items()]
     secret = pool.spec.model.token_secret_ref

@@ -7,6 +7,8 @@ from fleet_operator.environment import EnvVar, model_source
 from fleet_operator.specs.names import HTTP_PORT, WIRE_PORT, Object
 
 SGLANG_PORT = 30000
+POD_IP = "POD_IP"
+"""Variable of SGLang's pods: where it listens, their address of the cluster's first kind, IPv4 or IPv6."""
 
 _THREADS_OF_SGLANG = ("SGLANG_ENCODER_", "OMP_", "MKL_", "OPENBLAS_")
 
@@ -45,8 +47,8 @@ def runtime(pool: EncoderPool, plan_env: tuple[EnvVar, ...], images: Images) -> 
     if pool.spec.runtime == "SGLang":
         return _sglang(pool, plan_env, images)
     own = (
-        EnvVar("ENCODERFLEET_BIND", f"tcp://0.0.0.0:{WIRE_PORT}", "the pod's port `wire`"),
-        EnvVar("ENCODERFLEET_HTTP", f"0.0.0.0:{HTTP_PORT}", "the pod's port `http`"),
+        EnvVar("ENCODERFLEET_BIND", f"tcp://*:{WIRE_PORT}", "the pod's port `wire`, of IPv4 and IPv6"),
+        EnvVar("ENCODERFLEET_HTTP", f"*:{HTTP_PORT}", "the pod's port `http`, of IPv4 and IPv6"),
         EnvVar("ENCODERFLEET_LOG_FORMAT", "json", "for log collectors"),
     )
     return Runtime(
@@ -62,7 +64,8 @@ def runtime(pool: EncoderPool, plan_env: tuple[EnvVar, ...], images: Images) -> 
 def _sglang(pool: EncoderPool, plan_env: tuple[EnvVar, ...], images: Images) -> Runtime:
     model = pool.spec.model
     flags = ["--model-path", model_source(model)[1], "--dtype", model.dtype, "--encoder-only", "--enable-metrics"]
-    flags += ["--host", "0.0.0.0", "--port", str(SGLANG_PORT)]
+    # It can listen on IPv4 or on IPv6, not on both; what asks it, and the kubelet, asks the pod's address.
+    flags += ["--host", f"$({POD_IP})", "--port", str(SGLANG_PORT)]
     if model.revision:
         flags += ["--revision", model.revision]
     return Runtime(
