@@ -185,7 +185,7 @@ def _gone(pool: EncoderPool, kept: Kept, *, readable: bool) -> ShapePlan:
     """Pods whose nodes are all gone, or are not the pool's any more, or cannot be looked at."""
     reason = "no node of this shape takes the pool's pods" if readable else "nodes cannot be read"
     there = Share(kept.cpus, kept.gpus, 0, f"kept at {kept.cpus}, as pods run with it; {reason} now")
-    nothing = Shape(kept.shape, kept.labels, 0, 0, Decimal(0), Decimal(0), 0, Decimal(0))
+    nothing = Shape(kept.shape, kept.labels, 0, 0, Decimal(0), 0, Decimal(0))
     shape, note = (nothing, "") if readable else (None, f"{kept.shape}: {kept.cpus} CPUs a replica are kept, {reason}")
     return _planned(pool, ShapePlan(shape, kept.shape, kept.labels, there, kept.others, kept.inputs, note=note))
 

@@ -73,4 +73,4 @@ def a_shape(name: str = "any", **fields: Any) -> Shape:
     made = {"labels": (), "nodes": 1, "usable": 1, "cpus": 32, "gpus": 0, "held": 0, **fields}
     for each in ("cpus", "held"):
         made[each] = Decimal(made[each])
-    return Shape(name=name, most_cpus=made["cpus"], **made)
+    return Shape(name=name, **made)

@@ -11,6 +11,7 @@ from pydantic import AfterValidator, BeforeValidator, WithJsonSchema
 
 KUBERNETES_KIND = "x-encoderfleet-kind"
 """In a schema: put the schema of this kind of Kubernetes' own API here."""
+VOLUME = "V1Volume"
 
 _WORDS: dict[type, str] = {
     str: "text: put it in quotes",
@@ -53,7 +54,7 @@ LocalObjectReference = _kind("V1LocalObjectReference", {"name": str})
 NetworkPolicyPeer = _kind("V1NetworkPolicyPeer", {"ipBlock": dict, "namespaceSelector": dict, "podSelector": dict})
 Toleration = _kind("V1Toleration", {"effect": str, "key": str, "operator": str, "tolerationSeconds": int, "value": str})
 Volume = _kind(
-    "V1Volume",
+    VOLUME,
     {
         "name": str,
         "configMap": dict,

@@ -4,26 +4,14 @@ from typing import Any
 
 from kubernetes.client import models
 
-VOLUMES = frozenset(
-    {
-        "name",
-        "configMap",
-        "csi",
-        "downwardAPI",
-        "emptyDir",
-        "hostPath",
-        "image",
-        "nfs",
-        "persistentVolumeClaim",
-        "secret",
-    }
-)
-"""Volumes that a pool may name. All of them would make the definition larger than `kubectl apply` can keep, and most
-are kinds of storage that Kubernetes has dropped."""
+from fleet_operator.api.borrowed import KINDS, VOLUME
 
 
 def kind_schema(name: str) -> dict[str, Any]:
     """JSON Schema of a class of `kubernetes.client`, such as `V1Toleration`. Of each description the first sentence.
+
+    Of volumes only those that a pool may name: all of them would make the definition larger than `kubectl apply` can
+    keep, and most are kinds of storage that Kubernetes has dropped.
 
     Raises:
         AttributeError: There is no such class.
@@ -33,8 +21,9 @@ def kind_schema(name: str) -> dict[str, Any]:
         for each in (part, *part.get("properties", {}).values()):
             if "description" in each:
                 each["description"] = _first_sentence(each["description"])
-    if name == "V1Volume":
-        schema["properties"] = {key: each for key, each in schema["properties"].items() if key in VOLUMES}
+    if name == VOLUME:
+        known, _ = KINDS[VOLUME]
+        schema["properties"] = {key: each for key, each in schema["properties"].items() if key in known}
     return schema
 
 

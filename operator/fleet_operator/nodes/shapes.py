@@ -42,7 +42,6 @@ class Shape:
         nodes: How many the pool may use.
         usable: How many of them may start pods now.
         cpus: Allocatable of a node, the least.
-        most_cpus: The same, the most.
         gpus: GPUs of a node, the least.
         held: CPUs of a node that DaemonSets hold, the most.
         some: Names of a few nodes.
@@ -53,7 +52,6 @@ class Shape:
     nodes: int
     usable: int
     cpus: Decimal
-    most_cpus: Decimal
     gpus: int
     held: Decimal
     some: tuple[str, ...] = ()
@@ -120,7 +118,6 @@ def _shape(
         nodes=sum(len(classes[kind]) for kind in kinds),
         usable=sum(len(classes[kind]) for kind in kinds if kind.usable),
         cpus=min(kind.cpus for kind in kinds),
-        most_cpus=max(kind.cpus for kind in kinds),
         gpus=min(kind.device(resource) for kind in kinds),
         held=max(_held(kind, daemons) for kind in kinds),
         some=tuple(name for kind in kinds for name in islice(classes[kind], 4))[:8],
