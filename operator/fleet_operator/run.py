@@ -18,6 +18,7 @@ from fleet_operator.kube.access import Access
 from fleet_operator.kube.client import Api, load_configuration
 from fleet_operator.kube.events import Recorder
 from fleet_operator.kube.resources import CHILDREN, OPTIONAL
+from fleet_operator.late_kinds import LateKinds
 from fleet_operator.metrics import Metrics
 from fleet_operator.observed.mirror import Mirror
 from fleet_operator.observed.occupancy import Occupancy
@@ -86,7 +87,8 @@ async def _serve(
     scaler = Scaler(api, mirror, world.recorder, metrics, controller.look_at, options.scaling_interval)
     world.insight = scaler
     watched = [KIND, "Pod", *(kind for kind in CHILDREN if kind not in OPTIONAL or kind in kinds)]
-    background: list[Coroutine[Any, Any, None]] = [scaler.run()]
+    late = LateKinds(world, controller, options.resync_interval)
+    background: list[Coroutine[Any, Any, None]] = [scaler.run(), late.run()]
     if reads_nodes:
         watched.append("Node")
         if await may_watch(api, "DaemonSet", None):

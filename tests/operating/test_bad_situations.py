@@ -6,6 +6,7 @@ from typing import Any
 from tests.cluster.fixtures import Nodes
 from tests.cluster.kwok import CUSTOM
 
+from charting.kinds import PODMONITORS, define
 from operating.operator_process import OperatorProcess, Pools, until
 
 CPU_ONLY: dict[str, Any] = {"resources": {"gpus": 0, "cpus": 1}}
@@ -70,6 +71,22 @@ def test_a_quota_that_is_used_up(own_pools: Pools, start_operator: Any, nodes: N
     own_pools.patch("many", replicas=1)
     own_pools.wait("many", "Schedulable", "True")
     own_pools.wait("many", "Ready", "True")
+
+
+def test_a_kind_that_the_cluster_gets_later(own_pools: Pools, start_operator: Any, nodes: Nodes) -> None:
+    nodes(1, cpus=4)
+    definition = f"{PODMONITORS.plural}.{PODMONITORS.group}"
+    own_pools.kubectl("delete", "crd", definition, "--ignore-not-found")
+    start_operator(ENCODERFLEET_RESYNC_INTERVAL="1")
+    own_pools.apply("watched", **CPU_ONLY, scheduling={"nodeSelector": nodes.selector})
+    own_pools.wait("watched", "Progressing", "False", "Complete")
+    define(own_pools.control_plane, PODMONITORS)
+    try:
+        found = own_pools.wait("watched", "Progressing", "False", "RestartNeeded")
+        assert "PodMonitor since the operator started: restart the operator" in found["message"]
+        own_pools.wait("watched", "Ready", "True")
+    finally:
+        own_pools.kubectl("delete", "crd", definition)
 
 
 def kubelet_says(pools: Pools, name: str, state: dict[str, Any], last: dict[str, Any] | None = None) -> None:

@@ -8,6 +8,7 @@ from fleet_operator.cluster_plan import REPLAN
 from fleet_operator.observed.pods import read_pod
 from fleet_operator.reconcile.conditions import Finding, findings
 from fleet_operator.reconcile.desired import desired
+from fleet_operator.reconcile.late import lacking
 from fleet_operator.reconcile.observation import Observation, Trouble
 from planning.clusters import TYPE, a_node
 from reconciling.snapshots import (
@@ -348,6 +349,31 @@ def test_a_write_that_failed_is_said(trouble: Trouble) -> None:
     assert found["Progressing"] == Finding("Progressing", "False", trouble.reason, trouble.message)
     assert (found["Ready"].status, found["Ready"].reason) == ("False", trouble.reason)
     assert found["Ready"].message == f"0 of 1 replicas are ready: {trouble.message}"
+
+
+KEDA = {"mode": "Auto", "backend": "KEDA", "prometheusAddress": "http://prometheus:9090"}
+
+
+@pytest.mark.parametrize(
+    ("spec", "late", "missed"),
+    [
+        ({}, [], []),
+        ({}, ["PodMonitor", "ScaledObject"], ["PodMonitor"]),
+        ({"monitoring": {"podMonitor": "Off"}}, ["PodMonitor"], []),
+        ({"autoscaling": KEDA}, ["PodMonitor", "ScaledObject"], ["PodMonitor", "ScaledObject"]),
+        ({"autoscaling": KEDA, "runtime": "SGLang"}, ["ScaledObject"], []),
+    ],
+)
+def test_a_kind_that_came_after_the_operator_is_said_where_the_pool_has_a_use_for_it(
+    spec: dict[str, Any], late: list[str], missed: list[str]
+) -> None:
+    pool = a_cluster_pool(**spec)
+    troubles = lacking(pool, late)
+    assert len(troubles) == len(missed)
+    found = told(applied(pool), *troubles)["Progressing"]
+    assert (found.reason == "RestartNeeded") is bool(missed)
+    for kind in missed:
+        assert f"the kind {kind} since the operator started: restart the operator" in found.message
 
 
 def test_a_pool_serves_though_a_write_failed() -> None:

@@ -131,16 +131,29 @@ def _shared(pool: EncoderPool, uid: str, kinds: frozenset[str], seen: Observatio
     objects = [account(pool, uid), service(pool, uid, program), disruption_budget(pool, uid)]
     if pool.spec.network_policy.mode == "Restrict":
         objects.append(network_policy(pool, uid, program))
-    scaling = pool.spec.autoscaling
-    # They follow a number that is made of what encoders tell of their load; SGLang's tells nothing.
-    scaled = scaling.mode == "Auto" and pool.spec.runtime == "Native"
-    if scaled and scaling.backend == "HPA":
+    if _scaled_by(pool) == "HPA":
         objects.append(horizontal_autoscaler(pool, uid))
-    if scaled and scaling.backend == "KEDA" and "ScaledObject" in kinds:
+    others = optional_kinds(pool) & kinds
+    if "ScaledObject" in others:
         objects.append(scaled_object(pool, uid))
-    if pool.spec.monitoring.pod_monitor == "Auto" and "PodMonitor" in kinds:
+    if "PodMonitor" in others:
         objects.append(pod_monitor(pool, uid, program))
     return objects
+
+
+def optional_kinds(pool: EncoderPool) -> frozenset[str]:
+    """Of the kinds that a cluster may lack, those that the pool has a use for."""
+    wanted = {"ScaledObject": _scaled_by(pool) == "KEDA", "PodMonitor": pool.spec.monitoring.pod_monitor == "Auto"}
+    return frozenset(kind for kind, use in wanted.items() if use)
+
+
+def _scaled_by(pool: EncoderPool) -> str:
+    """The backend that sets replicas; empty for none.
+
+    Backends follow a number that is made of what encoders tell of their load; SGLang's tells nothing.
+    """
+    scaling = pool.spec.autoscaling
+    return scaling.backend if scaling.mode == "Auto" and pool.spec.runtime == "Native" else ""
 
 
 def _again(groups: Iterable[Group], seen: Observation) -> float | None:

@@ -21,6 +21,7 @@ from fleet_operator.observed.occupancy import Occupancy
 from fleet_operator.reconcile.changes import Apply, Blocked, Change, Delete, changes, kind_of, must_wait
 from fleet_operator.reconcile.desired import desired, kept
 from fleet_operator.reconcile.invalid import invalid_status
+from fleet_operator.reconcile.late import lacking
 from fleet_operator.reconcile.news import news
 from fleet_operator.reconcile.observation import Observation, Trouble
 from fleet_operator.reconcile.status import difference, status
@@ -68,6 +69,7 @@ class World:
         reads_nodes: Whether nodes are watched.
         occupancy: What other pods hold on nodes.
         outdated: Whether the definition in the cluster is not this operator's.
+        late: Optional kinds that the cluster got after the operator had started.
         insight: What is known of the encoders themselves.
     """
 
@@ -79,6 +81,7 @@ class World:
     reads_nodes: bool
     occupancy: Occupancy
     outdated: bool = False
+    late: frozenset[str] = frozenset()
     insight: Insight | None = None
 
 
@@ -111,6 +114,7 @@ class Reconciler:
             seen = self._snapshot(key, pool, body, seen.shapes, seen.others)
         if self._world.outdated:
             troubles.append(OUTDATED)
+        troubles += lacking(pool, self._world.late)
         await self._report(key, body, status(seen, made, troubles))
         passing = [BLOCKED_SECONDS if each.reason == "WaitingForDeletion" else TROUBLE_SECONDS for each in troubles]
         return min([*passing, *([made.again] if made.again is not None else [])], default=None)
