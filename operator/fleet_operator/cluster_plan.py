@@ -23,6 +23,7 @@ from fleet_operator.nodes.shapes import Shape
 from fleet_operator.nodes.share import Share, blind_share, share
 from fleet_operator.quantity import format_quantity, parse_quantity
 from fleet_operator.threads import ThreadBudget, budget
+from fleet_operator.wording import counted
 
 REPLAN = f"{GROUP}/replan"
 """Annotation of a pool: with another value, shares are computed anew."""
@@ -186,7 +187,8 @@ def _gone(pool: EncoderPool, kept: Kept, *, readable: bool) -> ShapePlan:
     reason = "no node of this shape takes the pool's pods" if readable else "nodes cannot be read"
     there = Share(kept.cpus, kept.gpus, 0, f"kept at {kept.cpus}, as pods run with it; {reason} now")
     nothing = Shape(kept.shape, kept.labels, 0, 0, Decimal(0), 0, Decimal(0))
-    shape, note = (nothing, "") if readable else (None, f"{kept.shape}: {kept.cpus} CPUs a replica are kept, {reason}")
+    note = f"{kept.shape}: {counted(kept.cpus, 'CPU')} a replica are kept, {reason}"
+    shape, note = (nothing, "") if readable else (None, note)
     return _planned(pool, ShapePlan(shape, kept.shape, kept.labels, there, kept.others, kept.inputs, note=note))
 
 
@@ -202,7 +204,8 @@ def _unpinned(pool: EncoderPool, kept: Kept | None, inputs: str, *, needed: bool
 
 
 def _amounts(cpus: int, gpus: int) -> str:
-    return f"{cpus} CPUs and {gpus} GPUs" if gpus else f"{cpus} CPUs"
+    told = counted(cpus, "CPU")
+    return f"{told} and {counted(gpus, 'GPU')}" if gpus else told
 
 
 def _planned(pool: EncoderPool, row: ShapePlan) -> ShapePlan:

@@ -15,6 +15,7 @@ from fleet_operator.api import EncoderPool
 from fleet_operator.environment import EnvVar, settings
 from fleet_operator.quantity import format_quantity
 from fleet_operator.threads import ThreadBudget, budget
+from fleet_operator.wording import counted
 
 __all__ = ["EnvVar", "NodeShape", "Plan", "ThreadBudget", "plan"]
 
@@ -96,7 +97,7 @@ def _cpus(pool: EncoderPool, shape: NodeShape) -> _Share:
     warnings: list[str] = []
     if replicas > shape.cpus:
         warnings.append(
-            f"spec.replicas: {replicas} replicas on {_count(shape.cpus, 'CPU')} are planned with 1 each and share "
+            f"spec.replicas: {replicas} replicas on {counted(shape.cpus, 'CPU')} are planned with 1 each and share "
             f"them in truth; at most {shape.cpus} fit"
         )
     if asked is None:
@@ -140,7 +141,7 @@ def _memory(pool: EncoderPool, shape: NodeShape) -> tuple[str, ...]:
     if shape.memory is None or replicas * each <= shape.memory:
         return ()
     return (
-        f"spec.cache.size, spec.admission.maxPendingBytes: {_count(replicas, 'replica')} x {_gibibytes(each)} may be "
+        f"spec.cache.size, spec.admission.maxPendingBytes: {counted(replicas, 'replica')} x {_gibibytes(each)} may be "
         f"filled, and there are {_gibibytes(shape.memory)} of memory: lower them or spec.replicas",
     )
 
@@ -151,18 +152,14 @@ def _gibibytes(size: int) -> str:
 
 def _too_few(replicas: int, gpus: int) -> str:
     return (
-        f"spec.replicas: {_count(gpus, 'GPU')} for {replicas} replicas: too few for one each, so all of them run on "
+        f"spec.replicas: {counted(gpus, 'GPU')} for {replicas} replicas: too few for one each, so all of them run on "
         f"the CPU; with replicas: {gpus} they would run on the GPU"
     )
 
 
 def _division(total: int, unit: str, replicas: int) -> str:
     if replicas == 0:
-        return f"{_count(total, unit)}, as for one replica"
+        return f"{counted(total, unit)}, as for one replica"
     rounded = ", rounded down" if total % replicas and total > replicas else ""
     at_least = ", but at least 1" if unit == "CPU" and total < replicas else ""
-    return f"{_count(total, unit)} / {_count(replicas, 'replica')}{rounded}{at_least}"
-
-
-def _count(number: int, unit: str) -> str:
-    return f"{number} {unit}" if number == 1 else f"{number} {unit}s"
+    return f"{counted(total, unit)} / {counted(replicas, 'replica')}{rounded}{at_least}"

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 
 from fleet_operator.api import Threads
 from fleet_operator.environment import EnvVar
+from fleet_operator.wording import counted
 
 MAX_DECODERS = 16
 
@@ -64,8 +65,8 @@ class ThreadBudget:
             ("videoDecodeThreads", self.video_decode_threads, "ffmpegThreads", self.ffmpeg_threads),
         )
         return tuple(
-            f"spec.threads: {outer} {count} x {inner} {each} = {count * each} threads on {_cpus(self.cpus)}: honoured, "
-            "but they will hold each other up; lower one of them, or use policy: Auto"
+            f"spec.threads: {outer} {count} x {inner} {each} = {count * each} threads on {counted(self.cpus, 'CPU')}: "
+            "honoured, but they will hold each other up; lower one of them, or use policy: Auto"
             for outer, count, inner, each in pairs
             if count * each > self.cpus
         )
@@ -115,8 +116,4 @@ def budget(cpus: int, gpus: int, threads: Threads) -> ThreadBudget:
 
 
 def _share(cpus: int, inside: int, kind: str) -> str:
-    return "one a CPU" if inside == 1 else f"{_cpus(cpus)} / {inside} {kind} threads"
-
-
-def _cpus(count: int) -> str:
-    return "1 CPU" if count == 1 else f"{count} CPUs"
+    return "one a CPU" if inside == 1 else f"{counted(cpus, 'CPU')} / {inside} {kind} threads"

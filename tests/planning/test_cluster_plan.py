@@ -154,7 +154,7 @@ def test_gpus_that_are_kept_are_said_too() -> None:
     pool = a_pool()
     (row,) = planned(pool, [a_shape(cpus=32)], [kept_of(pool, cpus=31, gpus=1)]).rows
     assert (row.share.gpus, row.share.fit) == (1, 0)
-    assert row.note == "any: 31 CPUs and 1 GPUs a replica are kept, 31 CPUs would be planned now"
+    assert row.note == "any: 31 CPUs and 1 GPU a replica are kept, 31 CPUs would be planned now"
 
 
 def test_a_share_that_would_be_the_same_is_no_news() -> None:

@@ -50,7 +50,7 @@ def test_a_pool_that_is_new_says_what_was_planned_and_nothing_else() -> None:
 
 def test_gpus_are_said_with_a_plan() -> None:
     (planned,) = news({}, written(a_cluster_pool(resources={"gpus": 1}), [a_node(gpus=8, labels={TYPE: "x"})]))
-    assert ": 3 CPUs, 1 GPUs a replica: " in planned.message
+    assert ": 3 CPUs, 1 GPU a replica: " in planned.message
 
 
 def test_an_operator_that_was_restarted_says_nothing() -> None:

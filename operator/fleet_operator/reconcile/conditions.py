@@ -12,6 +12,7 @@ from fleet_operator.cluster_plan import REPLAN, UNPINNED, PoolPlan
 from fleet_operator.observed.pods import PodState
 from fleet_operator.reconcile.desired import Desired
 from fleet_operator.reconcile.observation import Observation, Trouble
+from fleet_operator.wording import counted
 
 _HEALTH = {
     "ImagePull": "the image cannot be pulled: check spec.image and spec.podTemplate.imagePullSecrets",
@@ -68,7 +69,7 @@ def threads_planned(seen: Observation, plan: PoolPlan) -> Finding:
     current = plan.current
     if not current:
         return _not_planned(seen, plan)
-    text = "; ".join(f"{row.name}: {row.share.cpus} CPUs a replica" for row in current)
+    text = "; ".join(f"{row.name}: {counted(row.share.cpus, 'CPU')} a replica" for row in current)
     former = [row.name for row in plan.runnable if row not in current]
     if former:
         text += f"; replicas leave {', '.join(former)}, as the pool is planned for other nodes now"

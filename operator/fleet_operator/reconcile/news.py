@@ -8,6 +8,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from fleet_operator.wording import counted
+
 WATCHED = ("ThreadsPlanned", "Schedulable", "Healthy", "Progressing")
 """Conditions whose turn for the worse is an event, causes first. Ready follows from them."""
 _BAD_THOUGH_TRUE = frozenset({"CpuOvercommitted", "Kept", "FromResources"})
@@ -35,8 +37,8 @@ def _plans(old: Mapping[str, Any], new: Mapping[str, Any]) -> Iterable[News]:
         share = (row["cpusPerReplica"], row["gpusPerReplica"])
         known = before.get(row["name"])
         if row["cpusPerReplica"] and (known is None or (known["cpusPerReplica"], known["gpusPerReplica"]) != share):
-            gpus = f", {share[1]} GPUs" if share[1] else ""
-            yield News("Normal", "Planned", f"{row['name']}: {share[0]} CPUs{gpus} a replica: {row['reason']}")
+            told = counted(share[0], "CPU") + (f", {counted(share[1], 'GPU')}" if share[1] else "")
+            yield News("Normal", "Planned", f"{row['name']}: {told} a replica: {row['reason']}")
 
 
 def _turns(old: Mapping[str, Any], new: Mapping[str, Any]) -> Iterable[News]:
