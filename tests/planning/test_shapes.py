@@ -207,6 +207,11 @@ def test_shapes_of_different_labels_have_different_names(several: list[Any]) -> 
         (((TYPE, None), ("gpu", None)), "any"),
         (((TYPE, "p5.48xlarge"), ("gpu", "NVIDIA-H100-80GB-HBM3")), r"p5-48xlarge-nvidia-h100-[0-9a-f]{5}"),
         (((TYPE, "c7i.4xlarge"), ("gpu", None)), r"c7i-4xlarge-[0-9a-f]{5}"),
+        # Cut between words, and inside of one where it is longer than all that there is room for.
+        (((TYPE, "a2-ultragpu-1g"), ("gpu", "NVIDIA-A100-SXM4-80GB")), r"a2-ultragpu-1g-nvidia-[0-9a-f]{5}"),
+        (((TYPE, "g2-standard-48"), ("gpu", "NVIDIA-L4")), r"g2-standard-48-nvidia-l4-[0-9a-f]{5}"),
+        (((TYPE, "g2-standard-48"), ("gpu", "NVIDIA-L40")), r"g2-standard-48-nvidia-[0-9a-f]{5}"),
+        (((TYPE, "x" * 40),), r"x{24}-[0-9a-f]{5}"),
         (((TYPE, "---"),), r"[0-9a-f]{5}"),
         (((TYPE, ""),), r"[0-9a-f]{5}"),
     ],

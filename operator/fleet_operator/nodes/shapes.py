@@ -135,6 +135,14 @@ def shape_name(labels: Iterable[tuple[str, str | None]]) -> str:
     values = [value for _, value in labels if value is not None]
     if not values:
         return ANY
-    slug = re.sub(r"[^a-z0-9]+", "-", "-".join(values).lower()).strip("-")[:_SLUG].strip("-")
+    slug = _cut(re.sub(r"[^a-z0-9]+", "-", "-".join(values).lower()).strip("-"))
     digest = hashlib.sha256(repr(labels).encode()).hexdigest()[:5]
     return f"{slug}-{digest}" if slug else digest
+
+
+def _cut(slug: str) -> str:
+    """At most `_SLUG` of it, whole words where the first is no longer than that."""
+    if len(slug) <= _SLUG:
+        return slug
+    whole, dash, _ = slug[: _SLUG + 1].rpartition("-")
+    return whole if dash else slug[:_SLUG]
