@@ -40,7 +40,7 @@ def applied(pool: Any, nodes: Any = (NODE,), *, status: Mapping[str, Any] | None
 
 
 def test_a_pool_that_serves_says_so() -> None:
-    found = told(applied(a_cluster_pool(replicas=2, resources={"cpus": 4}), pods=(a_pod(),)))
+    found = told(applied(a_cluster_pool(replicas=2, resources={"cpus": 4, "memory": "8Gi"}), pods=(a_pod(),)))
     assert {each.type: (each.status, each.reason) for each in found.values()} == {
         "Ready": ("True", "Ready"),
         "Progressing": ("False", "Complete"),
@@ -51,6 +51,12 @@ def test_a_pool_that_serves_says_so() -> None:
     }
     assert found["Ready"].message == "2 of 2 replicas are ready"
     assert found["ThreadsPlanned"].message.endswith(": 4 CPUs a replica")
+
+
+def test_pods_that_get_no_cores_of_their_own_are_said() -> None:
+    found = told(applied(a_cluster_pool(resources={"cpus": 4})))["ThreadsPlanned"]
+    assert found.reason == "Planned"
+    assert found.message.endswith(": 4 CPUs a replica; spec.resources.memory is not set: pods share their cores with others")
 
 
 def test_a_pool_whose_pods_are_coming_progresses() -> None:

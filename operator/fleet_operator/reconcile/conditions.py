@@ -84,6 +84,9 @@ def threads_planned(seen: Observation, plan: PoolPlan) -> Finding:
     if notes:
         hint = f"restarting pods is yours to decide: another value of the annotation {REPLAN} plans anew"
         return Finding("ThreadsPlanned", "True", "Kept", "; ".join([*notes, hint]))
+    if seen.pool.spec.resources.memory is None:
+        # The kubelet gives cores of their own to pods of quality `Guaranteed` alone.
+        text += "; spec.resources.memory is not set: pods share their cores with others"
     return Finding("ThreadsPlanned", "True", "Planned", text)
 
 
