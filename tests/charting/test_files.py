@@ -44,7 +44,11 @@ def test_what_the_chart_takes_the_operator_takes(option: click.Option) -> None:
     for name in value[1].split("."):
         schema = schema["properties"][name]
     if isinstance(option.type, click.FloatRange):
-        assert (schema["type"], schema["minimum"], schema.get("maximum")) == ("number", option.type.min, option.type.max)
+        assert (schema["type"], schema["minimum"], schema.get("maximum")) == (
+            "number",
+            option.type.min,
+            option.type.max,
+        )
     elif isinstance(option.type, click.Choice):
         assert schema["enum"] == list(option.type.choices)
     else:

@@ -22,13 +22,15 @@ OTHER_WORDS = frozenset(
         # Of conditions, and types of these that are no reasons.
         *("True", "False", "Unknown", "Progressing", "ThreadsPlanned", "ScalingActive"),
         # Of Kubernetes: kinds, fields, types of events, and reasons of others that are told in words of our own.
-        *("Deployment", "EncoderPool", "Pod", "PodScheduled", "ScaledObject", "ReplicaFailure", "Native"),
+        *("Deployment", "EncoderPool", "Pod", "PodScheduled", "ScaledObject", "ServiceAccount", "ReplicaFailure"),
         *("ProgressDeadlineExceeded", "SchedulingGated", "CrashLoopBackOff", "OOMKilled", "Failed", "Succeeded"),
         *("ErrImagePull", "ImagePullBackOff", "InvalidImageName", "ErrImageNeverPull"),
         *("CreateContainerConfigError", "CreateContainerError", "RunContainerError"),
         *("Normal", "Warning"),
         # Of the pool.
-        *("SGLang", "Auto", "Builtin"),
+        *("SGLang", "Native", "Auto", "Builtin"),
+        # Units.
+        *("CPU", "GPU"),
     }
 )
 PAGE = page("troubleshooting.md")

@@ -56,7 +56,9 @@ def test_a_pool_that_serves_says_so() -> None:
 def test_pods_that_get_no_cores_of_their_own_are_said() -> None:
     found = told(applied(a_cluster_pool(resources={"cpus": 4})))["ThreadsPlanned"]
     assert found.reason == "Planned"
-    assert found.message.endswith(": 4 CPUs a replica; spec.resources.memory is not set: pods share their cores with others")
+    assert found.message.endswith(
+        ": 4 CPUs a replica; spec.resources.memory is not set: pods share their cores with others"
+    )
 
 
 def test_a_pool_whose_pods_are_coming_progresses() -> None:

@@ -348,7 +348,9 @@ def test_a_pod_is_nobody_whatever_its_image_says() -> None:
 
 
 @pytest.mark.parametrize("runtime", ["Native", "SGLang"])
-@pytest.mark.parametrize("model", [{"path": "/models/a"}, {"name": "a/b"}, {"name": "a/b", "cache": {"claimName": "w"}}])
+@pytest.mark.parametrize(
+    "model", [{"path": "/models/a"}, {"name": "a/b"}, {"name": "a/b", "cache": {"claimName": "w"}}]
+)
 def test_what_programs_write_by_themselves_goes_where_they_may(runtime: str, model: dict[str, Any]) -> None:
     made = container(runtime=runtime, model=model)
     writable = {each["mountPath"] for each in made["volumeMounts"] if not each.get("readOnly")}

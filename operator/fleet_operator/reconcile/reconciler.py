@@ -162,8 +162,10 @@ class Reconciler:
         )
 
     async def _write(self, key: Key, missing: list[Change], seen: Observation) -> list[Trouble]:
-        """Make every change that is missing; one that fails keeps none of the others from being made, but for pods that
-        would run under somebody else's ServiceAccount."""
+        """Make every change that is missing.
+
+        One that fails keeps none of the others from being made, save pods that would run under another's account.
+        """
         troubles: list[Trouble] = []
         taken: set[str] = set()
         for change in missing:
