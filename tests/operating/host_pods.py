@@ -6,7 +6,6 @@ that the pod's own environment says.
 
 import json
 import os
-import re
 import subprocess
 import sys
 import threading
@@ -81,7 +80,7 @@ class HostPods:
         for each in container["env"]:
             env[each["name"]] = each.get("value", name if "valueFrom" in each else "")
         for variable in ("ENCODERFLEET_BIND", "ENCODERFLEET_HTTP"):
-            env[variable] = re.sub(r"0\.0\.0\.0", address, env[variable])
+            env[variable] = env[variable].replace("*", address)  # each pod has an address of its own
         with (self._folder / f"{name}.log").open("wb") as log:
             process = subprocess.Popen([sys.executable, "-m", "fleet_encoder"], env=env, stdout=log, stderr=log)
         self.pods[name] = HostPod(address, process)
