@@ -1,8 +1,11 @@
 """Text of an encoder -> a reading."""
 
+import contextlib
 import re
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from prometheus_client import generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 
@@ -78,6 +81,31 @@ def test_a_number_that_is_none_is_not_taken(bad: str) -> None:
     text = re.sub(r"(?m)^encoder_pending_patches .*$", f"encoder_pending_patches {bad}", Encoder().text())
     with pytest.raises(MetricsError, match="not"):
         read(text, 0.0)
+
+
+LINES = st.builds(
+    "{}{}{}".format,
+    st.sampled_from(["", "# TYPE ", "# HELP "]),
+    st.sampled_from(SERIES),
+    st.text(st.sampled_from('{}=",\\\t\n\r #1ebaN+-._') | st.characters(codec="utf-8"), max_size=40),
+)
+"""What begins as a line that is wanted, and goes on in any way."""
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["encoder_ready{,\t=  =1ba}", 'encoder_ready{a="\\', "encoder_ready {", 'encoder_ready{"', "encoder_ready 1 1e999"],
+)
+def test_a_line_that_the_parser_does_not_expect_is_not_metrics(text: str) -> None:
+    with pytest.raises(MetricsError, match="not"):
+        read(text, 0.0)
+
+
+@given(st.lists(LINES, max_size=5), st.booleans())
+def test_whatever_a_pod_says_is_read_or_is_not_metrics(lines: list[str], after: bool) -> None:
+    text = "\n".join(lines)
+    with contextlib.suppress(MetricsError):
+        read(Encoder().text() + text if after else text, 0.0)
 
 
 @pytest.mark.parametrize("path", ["/metrics", PATH], ids=["all", "by name"])

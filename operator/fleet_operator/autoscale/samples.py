@@ -100,8 +100,8 @@ def read(text: str, time: float) -> Reading:
     try:
         # A series without samples, such as a counter of a modality that nobody has asked for, still has its type here.
         families = {family.name: family.samples for family in text_string_to_metric_families(wanted + "\n")}
-    except ValueError as error:
-        raise MetricsError(f"not Prometheus text: {error}") from error
+    except Exception as error:  # of what a line may hold, the parser expects least: IndexError, KeyError, ...
+        raise MetricsError(f"not Prometheus text: {error or type(error).__name__}") from error
     missing = tuple(name for name in SERIES if name not in SILENT and name not in families)
     if missing:
         raise MetricsError(f"not the metrics of an encoder of this version: {', '.join(missing)} missing", missing)
