@@ -12,7 +12,9 @@ import aiohttp
 from fleet_operator.autoscale import SERIES, MetricsError, Reading, read
 
 CONNECTIONS = 512
-TIMEOUT_SECONDS = 2.0
+CONNECT_SECONDS = 2.0
+ANSWER_SECONDS = 4.0
+"""For all of it, connecting included: one that sends byte after byte must not hold up the look at all pools."""
 MAX_BYTES = 1 << 20
 """An encoder's metrics have 60 KB; what is much larger is not an encoder's."""
 PATH = "/metrics?" + urlencode([("name[]", name) for name in SERIES])
@@ -29,11 +31,12 @@ class Scraper:
     def __init__(self, observe: Callable[[str], None]) -> None:
         self._observe = observe
         self._session: aiohttp.ClientSession | None = None
+        self._turns = asyncio.Semaphore(CONNECTIONS)
 
     async def __aenter__(self) -> Self:
         # Pods come and go, and a proxy has no business between us: neither cookies nor the environment's settings.
-        connector = aiohttp.TCPConnector(limit=CONNECTIONS, use_dns_cache=False)
-        timeout = aiohttp.ClientTimeout(total=None, sock_connect=TIMEOUT_SECONDS, sock_read=TIMEOUT_SECONDS)
+        connector = aiohttp.TCPConnector(limit=0, use_dns_cache=False)  # `_turns` is the limit
+        timeout = aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_SECONDS)
         self._session = aiohttp.ClientSession(
             connector=connector, timeout=timeout, cookie_jar=aiohttp.DummyCookieJar(), trust_env=False
         )
@@ -58,10 +61,9 @@ class Scraper:
     async def _one(self, address: str) -> Reading | None:
         assert self._session is not None
         try:
-            async with self._session.get(f"http://{address}{PATH}", allow_redirects=False) as answer:
-                body = await answer.content.read(MAX_BYTES + 1) if answer.status == 200 else b""
-                while 0 < len(body) <= MAX_BYTES and (more := await answer.content.read(MAX_BYTES + 1 - len(body))):
-                    body += more
+            # The time begins with its turn: else those that others keep waiting would be lost for it.
+            async with self._turns, asyncio.timeout(ANSWER_SECONDS):
+                body = await self._body(self._session, f"http://{address}{PATH}")
             reading = read(body.decode(), time.monotonic())
         except (aiohttp.ClientError, OSError, TimeoutError):
             self._observe("unreachable")
@@ -71,3 +73,10 @@ class Scraper:
             return None
         self._observe("ok")
         return reading
+
+    async def _body(self, session: aiohttp.ClientSession, url: str) -> bytes:
+        async with session.get(url, allow_redirects=False) as answer:
+            body = await answer.content.read(MAX_BYTES + 1) if answer.status == 200 else b""
+            while 0 < len(body) <= MAX_BYTES and (more := await answer.content.read(MAX_BYTES + 1 - len(body))):
+                body += more
+            return body
