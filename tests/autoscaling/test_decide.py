@@ -24,6 +24,7 @@ def recommended(
     current: int | None = None,
     ready: int | None = None,
     capacity: Capacity = KNOWN,
+    answered: int | None = None,
     silent: float = 0.0,
     **spec: Any,
 ) -> Recommendation:
@@ -35,6 +36,7 @@ def recommended(
         ready=current if ready is None else ready,
         load=pool_load(loads),
         capacity=capacity,
+        answered=len(loads) if answered is None else answered,
         silent_seconds=silent,
     )
 
@@ -167,6 +169,14 @@ def test_a_silent_pool_is_held_and_then_falls_back(
 ) -> None:
     found = recommended([], current=3, silent=silent, fallback={"afterSeconds": 300, "replicas": replicas})
     assert (found.replicas, found.basis) == (expected, basis)
+
+
+@pytest.mark.parametrize("loads", [[], pods(2, 0, ready=False), pods(2, 0, draining=True)])
+def test_replicas_that_answer_and_are_not_ready_are_not_silent(loads: list[PodLoad]) -> None:
+    """A model that is being loaded, and a first reading."""
+    found = recommended(loads, current=3, answered=2, silent=0.0, fallback={"afterSeconds": 0, "replicas": 8})
+    assert (found.replicas, found.basis) == (3, "hold")
+    assert found.reason == "no ready replica has told its load yet: 3 held"
 
 
 @pytest.mark.parametrize(

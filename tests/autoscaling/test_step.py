@@ -150,6 +150,18 @@ def test_a_silent_pool_is_held_then_falls_back_and_comes_back_slowly() -> None:
     assert world.replicas == 4
 
 
+def test_a_model_that_is_loaded_for_long_is_no_silence() -> None:
+    spec = autoscaling(fallback={"afterSeconds": 120, "replicas": 9})
+    loads = {"pod": pod(0, ready=False)}
+    state = State()
+    for now in range(0, 3600, 15):
+        state, decision = step(spec, state, Observation(4, 0, loads, 1), float(now))
+        assert (decision.replicas, decision.basis) == (4, "hold")
+    # Only from then on nobody answers.
+    found = [step(spec, state, Observation(4, 0, {}, 0), 3585.0 + after)[1].basis for after in (15, 119, 120)]
+    assert found == ["hold", "hold", "fallback"]
+
+
 def test_samples_that_come_back_after_long_are_no_reason_to_hurry_down() -> None:
     world = World(autoscaling(), replicas=10)
     for _ in range(100):
@@ -184,9 +196,9 @@ def test_changes_that_were_not_made_use_up_no_policy() -> None:
     state, now = State(), 0.0
     for _ in range(5):
         now += 15
-        state, decision = step(spec, state, Observation(2, 2, loads), now)
+        state, decision = step(spec, state, Observation(2, 2, loads, len(loads)), now)
         assert decision.replicas == 4
-    state, decision = step(spec, state, Observation(4, 2, loads), now + 15)
+    state, decision = step(spec, state, Observation(4, 2, loads, len(loads)), now + 15)
     assert decision.replicas == 4
     assert "behavior.scaleUp" in decision.reason
 

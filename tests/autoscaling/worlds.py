@@ -67,7 +67,8 @@ class World:
             busy=self.looks_busy(min(1.0, computed / able)) if able else 0.0,
         )
         loads = {f"pod-{n}": each for n in range(ready - unseen)}
-        self.state, decision = step(self.spec, self.state, Observation(self.replicas, ready, loads), self.now)
+        seen = Observation(self.replicas, ready, loads, len(loads))
+        self.state, decision = step(self.spec, self.state, seen, self.now)
         self.decisions.append((self.now, self.replicas, decision))
         added = decision.replicas - self.replicas
         if added > 0 and self.start_seconds:

@@ -43,7 +43,15 @@ def decisions() -> str:
     lines = ["| situation | replicas | what the status says |", "|---|---|---|"]
     for situation, current, ready, found, capacity, silent in CASES:
         spec = Autoscaling.model_validate({"fallback": {"replicas": 4}} if silent == 600 else {})
-        made = recommend(spec, current=current, ready=ready, load=found, capacity=capacity, silent_seconds=silent)
+        made = recommend(
+            spec,
+            current=current,
+            ready=ready,
+            load=found,
+            capacity=capacity,
+            answered=found.pods,
+            silent_seconds=silent,
+        )
         lines.append(f"| {situation} | {current} to {made.replicas} | `{made.reason}` |")
     return "\n".join(lines)
 

@@ -23,11 +23,13 @@ class Observation:
         replicas: `spec.replicas`.
         ready: Pods that serve.
         loads: Pod -> its load, of the pods that have a sample, also those that are not ready yet or drain.
+        answered: Pods that were read, those included whose load is not known yet: that takes a second reading.
     """
 
     replicas: int
     ready: int
     loads: Mapping[str, PodLoad]
+    answered: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +48,7 @@ class State:
     Attributes:
         capacity: Of a replica.
         history: For windows and policies.
-        seen: When a serving pod last had a sample, in seconds; or the first decision, or when there were no replicas.
+        seen: When a pod last answered, in seconds; or the first decision, or when there were no replicas.
         asked: The last decision, where it was a change.
     """
 
@@ -96,13 +98,14 @@ def step(spec: Autoscaling, state: State, observed: Observation, now: float) -> 
     load = pool_load(observed.loads.values())
     capacity = learn(state.capacity, load, now)
     # Where there is nobody to be seen, nobody is missed.
-    seen = now if state.seen is None or load.pods or observed.replicas == 0 else state.seen
+    seen = now if state.seen is None or observed.answered or observed.replicas == 0 else state.seen
     recommendation = recommend(
         spec,
         current=observed.replicas,
         ready=observed.ready,
         load=load,
         capacity=capacity,
+        answered=observed.answered,
         silent_seconds=now - seen,
     )
     history = _with_what_was_done(state, observed.replicas)

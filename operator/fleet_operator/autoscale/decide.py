@@ -61,6 +61,7 @@ def recommend(
     ready: int,
     load: PoolLoad,
     capacity: Capacity,
+    answered: int,
     silent_seconds: float,
 ) -> Recommendation:
     """How many replicas are right now.
@@ -71,12 +72,13 @@ def recommend(
         ready: Pods that serve.
         load: Of those of them that have a sample.
         capacity: Of a replica.
-        silent_seconds: Since any of them had a sample.
+        answered: Pods that answered, serving or not.
+        silent_seconds: Since any did.
     """
     if current == 0:
         return Recommendation(0, "", "the pool has 0 replicas: set spec.replicas to scale it by load", "disabled")
     if not load.pods:
-        replicas, reason, basis = _unseen(spec, current, silent_seconds)
+        replicas, reason, basis = _unseen(spec, current, answered, silent_seconds)
     elif capacity.per_replica is None:
         replicas, reason, basis = _unmeasured(spec, current, ready, load)
     else:
@@ -92,8 +94,10 @@ def recommend(
 _Found = tuple[int, str, Basis]
 
 
-def _unseen(spec: Autoscaling, current: int, silent_seconds: float) -> _Found:
+def _unseen(spec: Autoscaling, current: int, answered: int, silent_seconds: float) -> _Found:
     fallback = spec.fallback
+    if answered:
+        return current, f"no ready replica has told its load yet: {current} held", "hold"
     if fallback.replicas is None or silent_seconds < fallback.after_seconds:
         return current, f"no replica tells its load: {current} held", "hold"
     silent = f"no replica has told its load for {fallback.after_seconds} s"

@@ -127,7 +127,7 @@ class Scaler:
         fingerprint = prints.pop() if len(prints) == 1 else "" if prints else watched.fingerprint
         if fingerprint != watched.fingerprint:
             watched.fingerprint, watched.state = fingerprint, State()  # another model has another capacity
-        seen = Observation(pool.spec.replicas, sum(pod.ready for pod in pods), loads)
+        seen = Observation(pool.spec.replicas, sum(pod.ready for pod in pods), loads, len(readings))
         watched.state, watched.decision = step(pool.spec.autoscaling, watched.state, seen, time.monotonic())
         decision = watched.decision
         change = "up" if decision.replicas > seen.replicas else "down" if decision.replicas < seen.replicas else "none"
