@@ -51,6 +51,11 @@ class Metrics:
             ("basis", "change"),
             registry=self.registry,
         )
+        self.scaling_errors = Counter(
+            "encoderfleet_scaling_errors_total",
+            "Looks at a pool's load that a defect of the operator ended; its replicas are held.",
+            registry=self.registry,
+        )
         self.scrapes = Counter(
             "encoderfleet_scrapes_total",
             "Readings of encoders' metrics, by outcome.",
@@ -109,8 +114,10 @@ class WatchAges:
         yield family
 
 
+NEEDED = "needed_replicas"
+"""What autoscalers of the cluster follow."""
 LOAD = (
-    "needed_replicas",
+    NEEDED,
     "demand_patches_per_second",
     "served_patches_per_second",
     "capacity_patches_per_second",

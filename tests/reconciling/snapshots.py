@@ -98,6 +98,7 @@ def a_pod(name: str = "vision-any-1", **fields: Any) -> PodState:
         "ip": "10.0.0.1",
         "node": "n",
         "cost": 0,
+        "over": False,
     }
     return PodState(**{**usual, **fields})
 

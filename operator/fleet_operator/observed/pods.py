@@ -27,6 +27,7 @@ class PodState:
         message: The same in words.
         ip: Its address, empty where it has none.
         cost: `pod-deletion-cost`, as it is set.
+        over: It has ended for good. It stays in the list for long, and its address may be another pod's by now.
     """
 
     name: str
@@ -39,6 +40,7 @@ class PodState:
     ip: str
     node: str
     cost: int
+    over: bool
 
 
 def read_pod(body: Mapping[str, Any]) -> PodState:
@@ -69,6 +71,7 @@ def read_pod(body: Mapping[str, Any]) -> PodState:
         ip=status.get("podIP") or "",
         node=(body.get("spec") or {}).get("nodeName") or "",
         cost=_whole((meta.get("annotations") or {}).get(DELETION_COST)),
+        over=over,
     )
 
 

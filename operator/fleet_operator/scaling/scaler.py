@@ -3,35 +3,23 @@
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
 
 from fleet_operator.api import EncoderPool, PoolError
-from fleet_operator.api.pool import KIND
-from fleet_operator.autoscale import Decision, Observation, PodLoad, Reading, State, deletion_costs, load_between, step
+from fleet_operator.autoscale import Decision, deletion_costs
 from fleet_operator.kube.client import Api
 from fleet_operator.kube.errors import ApiError
-from fleet_operator.kube.events import Recorder, Subject
-from fleet_operator.metrics import LOAD, Metrics
+from fleet_operator.kube.events import Recorder
+from fleet_operator.metrics import LOAD, NEEDED, Metrics
 from fleet_operator.observed.mirror import Key, Mirror
 from fleet_operator.observed.pods import PodState
+from fleet_operator.scaling.replicas import Replicas
 from fleet_operator.scaling.scrape import Scraper
+from fleet_operator.scaling.watched import Watched
 from fleet_operator.specs.names import HTTP_PORT
-from fleet_operator.timestamps import write_time
 
 log = logging.getLogger(__name__)
-
-
-@dataclass
-class Watched:
-    """What is remembered of one pool between two looks; all of it can be learnt again."""
-
-    readings: dict[str, Reading] = field(default_factory=dict)
-    loads: dict[str, PodLoad] = field(default_factory=dict)
-    state: State = field(default_factory=State)
-    decision: Decision | None = None
-    fingerprint: str = ""
 
 
 class Scaler:
@@ -55,13 +43,13 @@ class Scaler:
         changed: Callable[[Iterable[Key]], None],
         interval: float,
     ) -> None:
-        self._api = api
+        self._replicas = Replicas(api, mirror, recorder)
         self._mirror = mirror
-        self._recorder = recorder
         self._metrics = metrics
         self._changed = changed
         self._interval = interval
         self._pools: dict[Key, Watched] = {}
+        self._failing: set[Key] = set()
 
     def decision(self, key: Key) -> Decision | None:
         """The last one about a pool."""
@@ -73,10 +61,15 @@ class Scaler:
         watched = self._pools.get(key)
         return watched.fingerprint if watched else ""
 
+    def refusal(self, key: Key) -> str:
+        """Why the last decision about a pool could not be done, in the API server's words; empty where it could."""
+        watched = self._pools.get(key)
+        return watched.refusal if watched else ""
+
     def costs(self, key: Key) -> dict[str, int]:
         """What deleting each pod of a pool costs: of the idlest, least."""
         watched = self._pools.get(key) or Watched()
-        pods = self._mirror.pods(key)
+        pods = [pod for pod in self._mirror.pods(key) if not pod.over]
         return deletion_costs(
             {pod.name: watched.loads.get(pod.name) for pod in pods}, {pod.name: pod.cost for pod in pods}
         )
@@ -92,46 +85,61 @@ class Scaler:
     async def look(self, scraper: Scraper) -> None:
         """One look at every pool."""
         for key in self._pools.keys() - self._mirror.pools.keys():
-            del self._pools[key]
-        await asyncio.gather(*(self._pool(key, scraper) for key in list(self._mirror.pools)))
+            self._forget(key)
+        self._failing &= self._mirror.pools.keys()
+        await asyncio.gather(*(self._safely(key, scraper) for key in list(self._mirror.pools)))
+
+    async def _safely(self, key: Key, scraper: Scraper) -> None:
+        """Look at a pool; a defect that it meets is no other pool's."""
+        try:
+            await self._pool(key, scraper)
+        except Exception:
+            self._metrics.scaling_errors.inc()
+            self._metrics.pools.unset(key, LOAD)  # whoever follows what was last said would follow it for good
+            if key not in self._failing:
+                log.exception("%s: its load cannot be looked at, its replicas are held", key)
+            self._failing.add(key)
+        else:
+            self._failing.discard(key)
 
     async def _pool(self, key: Key, scraper: Scraper) -> None:
         try:
             pool = self._mirror.parsed(key)
-        except (PoolError, KeyError):
+        except (PoolError, KeyError):  # KeyError: it went while others were looked at
+            self._forget(key)
             return
         if pool.spec.autoscaling.mode == "Off" or pool.spec.runtime != "Native":
-            if self._pools.pop(key, None):
-                self._metrics.pools.unset(key, LOAD)
-                self._changed([key])
+            self._forget(key)
             return
-        watched = self._pools.setdefault(key, Watched())
-        pods = [pod for pod in self._mirror.pods(key) if pod.ip and not pod.leaving]
+        asked = self._mirror.pools[key]
+        watched = self._watched(key, asked["metadata"]["uid"])
+        pods = [pod for pod in self._mirror.pods(key) if pod.ip and not pod.leaving and not pod.over]
         readings = await scraper.read({pod.name: _address(pod) for pod in pods})
-        before = watched.decision, watched.fingerprint
-        self._decide(key, pool, watched, readings, pods)
-        if before != (watched.decision, watched.fingerprint):
+        if not _same(self._mirror.pools.get(key), asked):
+            return  # it is gone, or somebody has changed it: the next look is at what it is now
+        before = watched.decision, watched.fingerprint, watched.refusal
+        decision = watched.decide(pool, readings, sum(pod.ready for pod in pods), time.monotonic())
+        self._tell(key, pool, decision)
+        scaled = await self._act(key, pool, decision, watched)
+        if scaled or before != (watched.decision, watched.fingerprint, watched.refusal):
             self._changed([key])
-        await self._act(key, pool, watched)
 
-    def _decide(
-        self, key: Key, pool: EncoderPool, watched: Watched, readings: dict[str, Reading], pods: list[PodState]
-    ) -> None:
-        loads = {
-            name: load
-            for name, reading in readings.items()
-            if name in watched.readings and (load := load_between(watched.readings[name], reading))
-        }
-        watched.readings, watched.loads = readings, loads
-        prints = {reading.fingerprint for reading in readings.values() if reading.ready and reading.fingerprint}
-        fingerprint = prints.pop() if len(prints) == 1 else "" if prints else watched.fingerprint
-        if fingerprint != watched.fingerprint:
-            watched.fingerprint, watched.state = fingerprint, State()  # another model has another capacity
-        seen = Observation(pool.spec.replicas, sum(pod.ready for pod in pods), loads, len(readings))
-        watched.state, watched.decision = step(pool.spec.autoscaling, watched.state, seen, time.monotonic())
-        decision = watched.decision
-        change = "up" if decision.replicas > seen.replicas else "down" if decision.replicas < seen.replicas else "none"
-        self._metrics.decisions.labels(decision.basis, change).inc()
+    def _watched(self, key: Key, uid: str) -> Watched:
+        known = self._pools.get(key)
+        if known is None or known.uid != uid:
+            known = self._pools[key] = Watched(uid)
+        return known
+
+    def _forget(self, key: Key) -> None:
+        """Nobody looks at the load of a pool any more: whoever follows its series shall find none."""
+        if self._pools.pop(key, None):
+            self._metrics.pools.unset(key, LOAD)
+            self._changed([key])
+
+    def _tell(self, key: Key, pool: EncoderPool, decision: Decision) -> None:
+        """Prometheus."""
+        old, new = pool.spec.replicas, decision.replicas
+        self._metrics.decisions.labels(decision.basis, "up" if new > old else "down" if new < old else "none").inc()
         self._metrics.pools.set(
             key,
             needed_replicas=decision.recommended,
@@ -140,41 +148,30 @@ class Scaler:
             capacity_patches_per_second=decision.capacity,
             pending_patches=decision.pending,
         )
+        if pool.spec.paused or old == 0:
+            # An autoscaler that follows it shall hold, and after a pause nobody shall follow what was said in it.
+            self._metrics.pools.unset(key, [NEEDED])
 
-    async def _act(self, key: Key, pool: EncoderPool, watched: Watched) -> None:
-        """Set the replicas, where the pool asks the operator to, and say so."""
-        scaling, decision = pool.spec.autoscaling, watched.decision
-        old = pool.spec.replicas
+    async def _act(self, key: Key, pool: EncoderPool, decision: Decision, watched: Watched) -> bool:
+        """Set the replicas, where the pool asks the operator to. Returns whether it did."""
+        scaling, old = pool.spec.autoscaling, pool.spec.replicas
         mine = scaling.mode == "Auto" and scaling.backend == "Builtin" and not pool.spec.paused
-        body = self._mirror.pools.get(key)
-        if not mine or decision is None or body is None or decision.replicas == old or old == 0:
-            return
-        meta = body["metadata"]
-        try:
-            # Only if nobody has changed the pool in the meantime: then the decision was made of something else.
-            await self._api.patch(
-                KIND,
-                *key,
-                {"metadata": {"resourceVersion": meta["resourceVersion"]}, "spec": {"replicas": decision.replicas}},
-                subresource="scale",
-            )
-            last = {
-                "time": write_time(datetime.now(UTC)),
-                "oldReplicas": old,
-                "newReplicas": decision.replicas,
-                "reason": decision.reason[:1024],
-            }
-            self._mirror.put_pool(
-                await self._api.patch(KIND, *key, {"status": {"lastScale": last}}, subresource="status")
-            )
-        except ApiError as error:
-            log.info("%s: not scaled to %d: %s", key, decision.replicas, error)
-            return
-        word = "ScaledUp" if decision.replicas > old else "ScaledDown"
-        await self._recorder.record(
-            Subject(*key, meta["uid"]), "Normal", word, f"{old} to {decision.replicas} replicas: {decision.reason}"
-        )
-        self._changed([key])
+        refusal, scaled = "", False
+        if mine and decision.replicas != old and old != 0:
+            try:
+                await self._replicas.set(key, old, decision)
+                scaled = True
+            except ApiError as error:
+                log.info("%s: not scaled to %d: %s", key, decision.replicas, error)
+                if not error.passing:  # else the next look mends it
+                    refusal = f"cannot {error.what}: {error}"
+        watched.refusal = refusal
+        return scaled
+
+
+def _same(now: Mapping[str, Any] | None, asked: Mapping[str, Any]) -> bool:
+    """Whether a pool is the one that it was, and its spec too."""
+    return now is not None and all(now["metadata"][name] == asked["metadata"][name] for name in ("uid", "generation"))
 
 
 def _address(pod: PodState) -> str:
