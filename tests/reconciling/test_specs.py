@@ -544,14 +544,23 @@ def test_keda_scales_the_pool() -> None:
     assert made["scaleTargetRef"] == TARGET
     assert (made["minReplicaCount"], made["maxReplicaCount"]) == (1, 9)
     assert made["advanced"]["horizontalPodAutoscalerConfig"]["behavior"] == BEHAVIOR
-    assert made["fallback"] == {"failureThreshold": 3, "replicas": 4}
+    # The pool's is in the number that is followed; KEDA's own would shrink a larger pool.
+    assert "fallback" not in made
     (trigger,) = made["triggers"]
     assert trigger["metadata"] == {
         "serverAddress": "http://prometheus:9090",
         "query": 'max(encoderfleet_pool_needed_replicas{pool_namespace="team",pool="vision"})',
         "threshold": "1",
+        "ignoreNullValues": "false",
     }
-    assert "fallback" not in built(autoscaling={**scaling, "fallback": {}})["ScaledObject"]["spec"]
+
+
+@pytest.mark.parametrize(("replicas", "paused"), [(0, "true"), (1, None), (3, None)])
+def test_keda_leaves_a_pool_without_replicas_alone(replicas: int, paused: str | None) -> None:
+    """It would take 0 for fewer than minReplicaCount."""
+    scaling = {"mode": "Auto", "backend": "KEDA", "prometheusAddress": "http://prometheus:9090"}
+    made = built(replicas=replicas, autoscaling=scaling)["ScaledObject"]["metadata"]
+    assert made["annotations"].get("autoscaling.keda.sh/paused") == paused
 
 
 @pytest.mark.parametrize(

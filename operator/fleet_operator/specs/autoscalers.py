@@ -10,6 +10,8 @@ from fleet_operator.api.scaling import ScalingRules
 from fleet_operator.specs.names import Object, metadata
 
 METRIC = "encoderfleet_pool_needed_replicas"
+KEDA_PAUSED = "autoscaling.keda.sh/paused"
+"""Annotation: KEDA lets the target be. Without it KEDA takes 0 replicas for fewer than minReplicaCount."""
 
 
 def horizontal_autoscaler(pool: EncoderPool, uid: str) -> Object:
@@ -38,28 +40,27 @@ def horizontal_autoscaler(pool: EncoderPool, uid: str) -> Object:
 
 
 def scaled_object(pool: EncoderPool, uid: str) -> Object:
-    """The object; KEDA asks Prometheus."""
+    """The object; KEDA asks Prometheus.
+
+    It has no `fallback`: that of the pool is in the number already, and KEDA holds what there is where there is none.
+    """
     scaling = pool.spec.autoscaling
     query = f'max({METRIC}{{pool_namespace="{pool.metadata.namespace}",pool="{pool.metadata.name}"}})'
+    source = {"serverAddress": scaling.prometheus_address or "", "query": query, "threshold": "1"}
+    # Else KEDA takes the empty answer, as it is while the operator is down, for 0.
+    source["ignoreNullValues"] = "false"
     spec: Object = {
         "scaleTargetRef": _target(pool),
         "minReplicaCount": scaling.min_replicas,
         "maxReplicaCount": scaling.max_replicas,
         "advanced": {"horizontalPodAutoscalerConfig": {"behavior": _behavior(pool)}},
-        "triggers": [
-            {
-                "type": "prometheus",
-                "metricType": "AverageValue",
-                "metadata": {"serverAddress": scaling.prometheus_address or "", "query": query, "threshold": "1"},
-            }
-        ],
+        "triggers": [{"type": "prometheus", "metricType": "AverageValue", "metadata": source}],
     }
-    if scaling.fallback.replicas is not None:
-        spec["fallback"] = {"failureThreshold": 3, "replicas": scaling.fallback.replicas}
+    paused: Object = {} if pool.spec.replicas else {"annotations": {KEDA_PAUSED: "true"}}
     return {
         "apiVersion": "keda.sh/v1alpha1",
         "kind": "ScaledObject",
-        "metadata": metadata(pool, uid),
+        "metadata": metadata(pool, uid, **paused),
         "spec": spec,
     }
 
