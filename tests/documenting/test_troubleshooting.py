@@ -12,11 +12,11 @@ from documenting.pages import page
 from fleet_operator.api.scaling import Autoscaling
 from fleet_operator.api.status import Condition, PoolStatus
 from fleet_operator.observed import pods
-from fleet_operator.reconcile import conditions, invalid, late, news, reconciler
-from fleet_operator.scaling import scaler
+from fleet_operator.reconcile import conditions, invalid, late, news, reconciler, scaling_condition
+from fleet_operator.scaling import replicas, scaler
 
 TYPES = ("Ready", "Progressing", "ThreadsPlanned", "ScalingActive", "Schedulable", "Healthy")
-SOURCES = (conditions, invalid, late, reconciler, pods, news, scaler)
+SOURCES = (conditions, scaling_condition, invalid, late, reconciler, pods, news, replicas, scaler)
 OTHER_WORDS = frozenset(
     {
         # Of conditions, and types of these that are no reasons.

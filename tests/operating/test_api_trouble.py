@@ -204,6 +204,42 @@ def test_a_right_that_is_taken_away_while_it_runs(
     assert alive(operator), operator.log
 
 
+def test_the_right_to_set_replicas_is_missing(
+    own_pools: Pools, control_plane: ControlPlane, start_operator: Any
+) -> None:
+    everything = [*ALL_BUT_SERVICES, rule("", "services")]
+    no_scale = [rule("encoderfleet.io", "encoderpools encoderpools/status"), *everything[1:]]
+    operator = start_operator(role(control_plane, "no-scale", no_scale), ENCODERFLEET_SCALING_INTERVAL="1")
+    own_pools.apply("stays", **CPU_ONLY, autoscaling={"mode": "Auto", "minReplicas": 2})
+    found = own_pools.wait("stays", "ScalingActive", "False", "ScaleFailed")
+    assert "patch EncoderPool stays/scale" in found["message"]
+    assert "the right to patch encoderpools/scale" in found["message"]
+    role(control_plane, "no-scale", everything)
+    own_pools.wait("stays", "ScalingActive", "True", "Builtin")
+    assert own_pools.get("encp", "stays")["spec"]["replicas"] == 2
+    assert alive(operator), operator.log
+
+
+def test_replicas_are_set_where_the_status_cannot_say_so(
+    own_pools: Pools, control_plane: ControlPlane, start_operator: Any, tmp_path: Path
+) -> None:
+    with Proxy(control_plane.kubeconfig, tmp_path) as proxy:
+
+        async def refuse(request: Request) -> web.Response | None:
+            scaled = any(each.path.endswith("/scale") for each in proxy.requests)
+            if scaled and request.method == "PATCH" and request.path.endswith("/status"):
+                return refusal(403, "Forbidden", "not now")
+            return None
+
+        proxy.before = refuse
+        operator = start_operator(proxy.kubeconfig, ENCODERFLEET_SCALING_INTERVAL="1")
+        own_pools.apply("untold", **CPU_ONLY, autoscaling={"mode": "Auto", "minReplicas": 2})
+        until(lambda: "status.lastScale does not say" in operator.log)
+        assert own_pools.get("encp", "untold")["spec"]["replicas"] == 2
+        assert "ScaledUp" in {each["reason"] for each in own_pools.events("untold")}
+        assert "not scaled" not in operator.log
+
+
 def test_a_definition_that_is_older_than_the_operator(
     own_pools: Pools, control_plane: ControlPlane, nodes: Nodes, start_operator: Any
 ) -> None:

@@ -6,8 +6,9 @@ import pytest
 
 from fleet_operator.cluster_plan import REPLAN
 from fleet_operator.observed.pods import read_pod
-from fleet_operator.reconcile.conditions import Finding, findings
+from fleet_operator.reconcile.conditions import findings
 from fleet_operator.reconcile.desired import desired
+from fleet_operator.reconcile.finding import Finding
 from fleet_operator.reconcile.late import lacking
 from fleet_operator.reconcile.observation import Observation, Trouble
 from planning.clusters import TYPE, a_node
@@ -511,6 +512,30 @@ def test_who_scales_is_said(
     assert words in found.message
 
 
+@pytest.mark.parametrize(
+    ("scaling", "words"),
+    [
+        ({}, ["nothing is written"]),
+        ({"backend": "HPA"}, ["nothing is written", "HorizontalPodAutoscaler finds no metric", "within minReplicas"]),
+        ({"backend": "KEDA", **PROMETHEUS}, ["nothing is written", "scaledobject vision autoscaling.keda.sh/paused"]),
+    ],
+)
+@pytest.mark.parametrize("replicas", [0, 2])
+def test_nobody_scales_a_pool_that_is_paused(scaling: dict[str, Any], words: list[str], replicas: int) -> None:
+    pool = a_cluster_pool(paused=True, replicas=replicas, autoscaling={"mode": "Auto", **scaling})
+    found = told(seen(pool, [NODE], kinds=frozenset({"ScaledObject"}), decision=a_decision()))["ScalingActive"]
+    assert (found.status, found.reason) == ("False", "Paused")
+    assert all(each in found.message for each in words)
+
+
+def test_replicas_that_could_not_be_set_are_said() -> None:
+    refusal = 'cannot patch EncoderPool vision/scale: encoderpools.encoderfleet.io "vision" is forbidden'
+    pool = a_cluster_pool(**SCALED, autoscaling={"mode": "Auto"})
+    found = told(applied(pool, decision=a_decision(), refusal=refusal))["ScalingActive"]
+    assert (found.status, found.reason) == ("False", "ScaleFailed")
+    assert found.message.startswith(f"{refusal}: give the operator's service account the right to patch")
+
+
 # Pods.
 
 
@@ -550,7 +575,8 @@ def test_what_keeps_a_pod_from_running_is_read_from_it(status: dict[str, Any], t
 def test_a_pod_that_is_over_is_in_no_trouble(phase: str) -> None:
     # As those are that a node took with it when it was shut down: they stay in the list, others have come for them.
     pod = read_pod(a_pod_object(phase=phase, containerStatuses=[{"state": ended(137)}]))
-    assert (pod.trouble, pod.ready, pod.waiting) == ("", False, None)
+    assert (pod.trouble, pod.ready, pod.waiting, pod.over) == ("", False, None, True)
+    assert not read_pod(a_pod_object(phase="Running")).over
 
 
 def a_pending_pod(reason: str = "Unschedulable") -> dict[str, Any]:

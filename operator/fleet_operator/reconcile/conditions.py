@@ -5,13 +5,14 @@ merely so. A message that is bad news says what to do.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from fleet_operator.cluster_plan import REPLAN, UNPINNED, PoolPlan
 from fleet_operator.observed.pods import PodState
 from fleet_operator.reconcile.desired import Desired
+from fleet_operator.reconcile.finding import PAUSED, Finding
 from fleet_operator.reconcile.observation import Observation, Trouble
+from fleet_operator.reconcile.scaling_condition import scaling
 from fleet_operator.wording import counted
 
 _HEALTH = {
@@ -23,18 +24,6 @@ _HEALTH = {
     ),
     "Crashing": "the encoder ends by itself: `kubectl logs --previous` has the rest",
 }
-
-_PAUSED = "spec.paused: nothing is written until it is false"
-
-
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """One condition, without its times."""
-
-    type: str
-    status: str
-    reason: str
-    message: str
 
 
 def findings(seen: Observation, made: Desired, troubles: Sequence[Trouble]) -> tuple[Finding, ...]:
@@ -52,7 +41,7 @@ def findings(seen: Observation, made: Desired, troubles: Sequence[Trouble]) -> t
         _ready(seen, planned, schedulable, healthy, troubles),
         _progressing(seen, made, planned, troubles),
         planned,
-        _scaling(seen),
+        scaling(seen),
         schedulable,
         healthy,
     )
@@ -124,13 +113,13 @@ def _ready(
     for cause in (*causes, *troubles):
         return Finding("Ready", "False", cause.reason, f"{counted}: {cause.message}")
     if seen.pool.spec.paused:
-        return Finding("Ready", "False", "Paused", f"{counted}: {_PAUSED}")
+        return Finding("Ready", "False", "Paused", f"{counted}: {PAUSED}")
     return Finding("Ready", "False", "ReplicasNotReady", counted)
 
 
 def _progressing(seen: Observation, made: Desired, planned: Finding, troubles: Sequence[Trouble]) -> Finding:
     if seen.pool.spec.paused:
-        return Finding("Progressing", "False", "Paused", _PAUSED)
+        return Finding("Progressing", "False", "Paused", PAUSED)
     if troubles:
         messages = dict.fromkeys(trouble.message for trouble in troubles)
         return Finding("Progressing", "False", troubles[0].reason, "; ".join(messages))
@@ -196,29 +185,3 @@ def _healthy(pods: Iterable[PodState]) -> Finding:
     first = sick[0]
     count = f" ({len(sick)} pods)" if len(sick) > 1 else ""
     return Finding("Healthy", "False", first.trouble, f"{_HEALTH[first.trouble]}. {first.name}{count}: {first.message}")
-
-
-def _scaling(seen: Observation) -> Finding:
-    scaling = seen.pool.spec.autoscaling
-    if scaling.mode == "Off":
-        return Finding("ScalingActive", "False", "Off", "spec.autoscaling.mode is Off: spec.replicas is yours")
-    if seen.pool.spec.runtime == "SGLang":
-        message = (
-            "SGLang's encoder does not tell its load: scale it by hand, or by a HorizontalPodAutoscaler of your own"
-        )
-        return Finding("ScalingActive", "False", "NoLoadMetrics", message)
-    if scaling.mode == "Advise":
-        return Finding("ScalingActive", "False", "Advise", "spec.autoscaling.mode is Advise: spec.replicas is yours")
-    if seen.pool.spec.replicas == 0:
-        message = "spec.replicas is 0: scale to at least 1 to have it scaled by load"
-        return Finding("ScalingActive", "False", "ScalingDisabled", message)
-    if scaling.backend == "KEDA" and "ScaledObject" not in seen.kinds:
-        message = "the cluster has no ScaledObject: install KEDA, then restart the operator"
-        return Finding("ScalingActive", "False", "KedaMissing", message)
-    if scaling.backend != "Builtin":
-        return Finding("ScalingActive", "True", scaling.backend, f"a {scaling.backend} object sets spec.replicas")
-    if seen.decision is None:
-        return Finding("ScalingActive", "Unknown", "NoDecisionYet", "the load has not been looked at yet")
-    if seen.decision.basis == "fallback":
-        return Finding("ScalingActive", "False", "NoSamples", seen.decision.reason)
-    return Finding("ScalingActive", "True", "Builtin", "the operator sets spec.replicas by load")

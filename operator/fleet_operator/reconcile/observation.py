@@ -45,6 +45,7 @@ class Observation:
         decision: What the autoscaler last found, None where it does not look or has not yet.
         now: UTC.
         fingerprint: Of the model that the encoders serve; empty where it is not known.
+        refusal: Why the autoscaler's last decision could not be done; empty where it could.
         deployments: Of the children, the pool's own Deployments, by name.
     """
 
@@ -61,6 +62,7 @@ class Observation:
     decision: Decision | None
     now: datetime
     fingerprint: str = ""
+    refusal: str = ""
     deployments: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:

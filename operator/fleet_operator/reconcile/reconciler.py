@@ -52,6 +52,9 @@ class Insight(Protocol):
     def fingerprint(self, key: Key) -> str:
         """Of its model."""
 
+    def refusal(self, key: Key) -> str:
+        """Why the last decision could not be done."""
+
     def costs(self, key: Key) -> Mapping[str, int]:
         """Of deleting each pod."""
 
@@ -158,6 +161,7 @@ class Reconciler:
             images=self._world.images,
             decision=insight.decision(key) if insight else None,
             fingerprint=insight.fingerprint(key) if insight else "",
+            refusal=insight.refusal(key) if insight else "",
             now=_now(),
         )
 

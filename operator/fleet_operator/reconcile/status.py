@@ -8,8 +8,9 @@ from fleet_operator.api.status import Condition, EnvRow, Load, PoolStatus, Shape
 from fleet_operator.cluster_plan import ShapePlan
 from fleet_operator.environment import model_source
 from fleet_operator.quantity import format_quantity
-from fleet_operator.reconcile.conditions import Finding, findings, totals
+from fleet_operator.reconcile.conditions import findings, totals
 from fleet_operator.reconcile.desired import Desired
+from fleet_operator.reconcile.finding import Finding
 from fleet_operator.reconcile.observation import Observation, Trouble
 from fleet_operator.specs.names import POOL_LABEL, deployment_name
 from fleet_operator.specs.runtime import runtime
