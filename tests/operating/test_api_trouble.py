@@ -209,7 +209,9 @@ def test_the_right_to_set_replicas_is_missing(
 ) -> None:
     everything = [*ALL_BUT_SERVICES, rule("", "services")]
     no_scale = [rule("encoderfleet.io", "encoderpools encoderpools/status"), *everything[1:]]
-    operator = start_operator(role(control_plane, "no-scale", no_scale), ENCODERFLEET_SCALING_INTERVAL="1")
+    operator = start_operator(
+        role(control_plane, "no-scale", no_scale), ENCODERFLEET_SCALING_INTERVAL="2"
+    ).wait_until_ready()
     own_pools.apply("stays", **CPU_ONLY, autoscaling={"mode": "Auto", "minReplicas": 2})
     found = own_pools.wait("stays", "ScalingActive", "False", "ScaleFailed")
     assert "patch EncoderPool stays/scale" in found["message"]
@@ -232,7 +234,7 @@ def test_replicas_are_set_where_the_status_cannot_say_so(
             return None
 
         proxy.before = refuse
-        operator = start_operator(proxy.kubeconfig, ENCODERFLEET_SCALING_INTERVAL="1")
+        operator = start_operator(proxy.kubeconfig, ENCODERFLEET_SCALING_INTERVAL="2").wait_until_ready()
         own_pools.apply("untold", **CPU_ONLY, autoscaling={"mode": "Auto", "minReplicas": 2})
         until(lambda: "status.lastScale does not say" in operator.log)
         assert own_pools.get("encp", "untold")["spec"]["replicas"] == 2
