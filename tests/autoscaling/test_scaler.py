@@ -132,6 +132,7 @@ async def test_what_somebody_changes_while_encoders_are_asked_stays(looking: Loo
         await looking.look()
     assert looking.asked == []
     assert looking.series() == set()
+    assert looking.metrics.registry.get_sample_value("encoderfleet_scaling_errors_total") == 0
 
 
 async def test_a_status_that_is_written_meanwhile_keeps_nobody_from_scaling(looking: Looking) -> None:
