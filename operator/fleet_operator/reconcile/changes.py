@@ -44,7 +44,24 @@ class Blocked:
     passing: bool
 
 
-Change = Apply | Delete | Blocked
+@dataclass(frozen=True, slots=True)
+class Resize:
+    """Set a Deployment's replicas and leave its pods as they are: the rest of it waits; see `rollout`.
+
+    Attributes:
+        body: The Deployment as it shall be in the end.
+        uid: Of the Deployment that is there.
+        replicas: That it shall have now.
+        annotations: That go with them; None removes one.
+    """
+
+    body: Object
+    uid: str
+    replicas: int
+    annotations: Mapping[str, str | None]
+
+
+Change = Apply | Delete | Blocked | Resize
 
 
 def changes(objects: Iterable[Object], children: Mapping[tuple[str, str], Child], uid: str) -> list[Change]:

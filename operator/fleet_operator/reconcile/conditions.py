@@ -136,8 +136,12 @@ def _progressing(seen: Observation, made: Desired, planned: Finding, troubles: S
             return Finding("Progressing", "False", "Stuck", f"{said}; the conditions Schedulable and Healthy say why")
     rolling = {body["metadata"]["name"] for body in made.objects if body["kind"] == "Deployment"} | {*seen.deployments}
     rolling -= {name for name, body in seen.deployments.items() if _settled(body)}
-    if rolling:
-        return Finding("Progressing", "True", "RollingOut", f"pods are coming or going: {', '.join(sorted(rolling))}")
+    rolling -= {*made.waiting}
+    if rolling or made.waiting:
+        said = f"pods are coming or going: {', '.join(sorted(rolling))}" if rolling else "replicas are away"
+        if made.waiting:
+            said += f"; the new template of {', '.join(made.waiting)} waits until the others serve (spec.rollout)"
+        return Finding("Progressing", "True", "RollingOut", said)
     return Finding("Progressing", "False", "Complete", "all pods are as they shall be")
 
 

@@ -11,6 +11,7 @@ from fleet_operator.cluster_plan import Kept, PoolPlan, ShapePlan, plan_pool
 from fleet_operator.nodes.distribute import Group, distribute
 from fleet_operator.reconcile.drift import sealed
 from fleet_operator.reconcile.observation import Observation
+from fleet_operator.reconcile.rollout import spare
 from fleet_operator.specs.account import account
 from fleet_operator.specs.autoscalers import horizontal_autoscaler, scaled_object
 from fleet_operator.specs.deployment import deployment, grace_seconds
@@ -39,19 +40,21 @@ class Desired:
         replicas: How many, by shape.
         objects: All that the pool shall own, in the order of application.
         again: After so many seconds the answer may be another one although nothing happened; None where not.
+        waiting: Names of Deployments whose new template waits until others serve; see `turns`.
     """
 
     plan: PoolPlan
     replicas: Mapping[str, int]
     objects: tuple[Object, ...]
     again: float | None
+    waiting: tuple[str, ...] = ()
 
 
 def desired(seen: Observation) -> Desired:
     """What shall be, by what was seen."""
     plan = plan_pool(seen.pool, seen.shapes, seen.others, kept(seen.deployments.values()))
     groups = [_group(row, plan, seen) for row in plan.runnable]
-    spread = distribute(seen.pool.spec.replicas, groups, _away(seen.pool))
+    spread = distribute(seen.pool.spec.replicas, groups, spare(seen.pool, seen.deployments))
     objects = _shared(seen.pool, seen.uid, seen.kinds, seen)
     for row, group in zip(plan.runnable, groups, strict=True):
         count = spread.counts[row.name]

@@ -18,13 +18,14 @@ from fleet_operator.nodes.shapes import Shape, label_keys, shapes
 from fleet_operator.observed.children import read_child
 from fleet_operator.observed.mirror import Key, Mirror
 from fleet_operator.observed.occupancy import Occupancy
-from fleet_operator.reconcile.changes import Apply, Blocked, Change, Delete, changes
+from fleet_operator.reconcile.changes import Blocked, Change, Delete, Resize, changes
 from fleet_operator.reconcile.desired import desired, kept
 from fleet_operator.reconcile.invalid import invalid_status
 from fleet_operator.reconcile.news import news
 from fleet_operator.reconcile.observation import Observation, Trouble
 from fleet_operator.reconcile.status import difference, status
-from fleet_operator.specs.names import DELETION_COST
+from fleet_operator.reconcile.turns import taking_turns
+from fleet_operator.specs.names import DELETION_COST, deployment_name
 from fleet_operator.specs.runtime import Images
 
 log = logging.getLogger(__name__)
@@ -105,6 +106,9 @@ class Reconciler:
         seen = await self._observe(key, pool, body)
         made = desired(seen)
         missing = [] if pool.spec.paused else changes(made.objects, seen.children, seen.uid)
+        counts = {deployment_name(key.name, shape): count for shape, count in made.replicas.items()}
+        missing, waiting = taking_turns(missing, pool, seen.deployments, counts)
+        made = replace(made, waiting=waiting)
         troubles = await self._write(key, missing, seen)
         if missing:  # what was written has changed what was seen
             seen = self._snapshot(key, pool, body, seen.shapes, seen.others)
@@ -179,7 +183,14 @@ class Reconciler:
             await api.delete(child.kind, child.namespace, child.name, child.uid)
             return None
         kind, name = change.body["kind"], change.body["metadata"]["name"]
-        if isinstance(change, Apply) and change.new and (there := await api.get(kind, key.namespace, name)):
+        if kind == "Deployment" and _shrinks(change.body, seen):
+            await self._mark_idlest(key, seen)
+        if isinstance(change, Resize):
+            meta = {"uid": change.uid, "annotations": change.annotations}
+            patch = {"metadata": meta, "spec": {"replicas": change.replicas}}
+            mirror.put_child(read_child(kind, await api.patch(kind, key.namespace, name, patch)))
+            return None
+        if change.new and (there := await api.get(kind, key.namespace, name)):
             child = read_child(kind, there)
             if child.owner != seen.uid or child.leaving:
                 return _taken(change.body, passing=child.leaving or bool(child.owner))
@@ -187,8 +198,6 @@ class Reconciler:
             await self._world.recorder.record(
                 Subject(*key, seen.uid), "Normal", "Restored", f"{kind} {name} was changed by somebody: put back"
             )
-        if kind == "Deployment" and _shrinks(change.body, seen):
-            await self._mark_idlest(key, seen)
         mirror.put_child(read_child(kind, await api.apply(change.body)))
         return None
 
