@@ -568,6 +568,15 @@ def test_a_pod_that_waits_for_one_that_is_draining_is_given_the_time(seconds: fl
     assert replicas_of(after) == {"a": 2 - moved, "b": moved}
 
 
+@pytest.mark.parametrize(("pods", "waiting", "moved"), [(2, 1, 1), (3, 1, 0), (3, 2, 1), (4, 2, 0)])
+def test_a_pod_that_a_rollout_adds_moves_no_replica(pods: int, waiting: int, moved: int) -> None:
+    pool = a_cluster_pool(replicas=2, resources={"cpus": 8}, rollout={"maxSurge": 2})
+    made = desired(seen(pool, TWO_SHAPES))
+    children = children_of(made, replicas=pods)
+    after = desired(seen(pool, TWO_SHAPES, children=children, pods=waiting_in(made, "a", waiting, 600)))
+    assert replicas_of(after) == {"a": 2 - moved, "b": moved}
+
+
 def test_a_pod_that_is_leaving_waits_for_no_node() -> None:
     pool = a_cluster_pool(replicas=2, resources={"cpus": 8})
     made = desired(seen(pool, TWO_SHAPES))

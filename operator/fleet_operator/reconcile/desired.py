@@ -84,23 +84,18 @@ def _group(row: ShapePlan, plan: PoolPlan, seen: Observation) -> Group:
     body = seen.deployments.get(deployment_name(seen.pool.metadata.name, row.name)) or {}
     since, patience = _full_since(body), _patience(seen)
     waiting = [pod.waiting for pod in seen.pods if pod.shape == row.name and pod.waiting and not pod.leaving]
+    replicas, status = (body.get("spec") or {}).get("replicas") or 0, body.get("status") or {}
+    # A rollout that adds pods first, then takes others away, may find no node for them; no replica waits for one then.
+    surplus = max(0, (status.get("replicas") or 0) - replicas)
     return Group(
         name=row.name,
         places=row.places,
-        replicas=(body.get("spec") or {}).get("replicas") or 0,
-        ready=(body.get("status") or {}).get("readyReplicas") or 0,
-        stuck=sum(seen.now - each >= patience for each in waiting),
+        replicas=replicas,
+        ready=status.get("readyReplicas") or 0,
+        stuck=max(0, sum(seen.now - each >= patience for each in waiting) - surplus),
         full=since is not None and seen.now - since < FULL_FOR,
         former=row.inputs != plan.inputs,
     )
-
-
-def _away(pool: EncoderPool) -> int:
-    """How many replicas may be away while others come in their place."""
-    allowed = pool.spec.rollout.max_unavailable
-    if isinstance(allowed, str):
-        allowed = pool.spec.replicas * int(allowed.removesuffix("%")) // 100
-    return max(1, allowed)
 
 
 def _patience(seen: Observation) -> timedelta:
