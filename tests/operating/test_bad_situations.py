@@ -3,9 +3,13 @@
 import json
 from typing import Any
 
+import pytest
 from tests.cluster.fixtures import Nodes
 from tests.cluster.kwok import CUSTOM
+from tests.cluster.tools import CommandFailedError
 
+from fleet_operator.kube.errors import ApiError
+from fleet_operator.reconcile.refusals import refusal
 from operating.operator_process import OperatorProcess, Pools, until
 
 CPU_ONLY: dict[str, Any] = {"resources": {"gpus": 0, "cpus": 1}}
@@ -70,6 +74,33 @@ def test_a_quota_that_is_used_up(own_pools: Pools, start_operator: Any, nodes: N
     own_pools.patch("many", replicas=1)
     own_pools.wait("many", "Schedulable", "True")
     own_pools.wait("many", "Ready", "True")
+
+
+def test_a_quota_on_objects_is_no_missing_right(own_pools: Pools, start_operator: Any, nodes: Nodes) -> None:
+    nodes(1, cpus=16)
+    own_pools.kubectl("create", "quota", "none", "--hard=count/deployments.apps=0")
+    until(lambda: own_pools.get("quota", "none")["status"].get("hard"))
+    start_operator()
+    own_pools.apply("counted", **CPU_ONLY, scheduling={"nodeSelector": nodes.selector})
+    found = own_pools.wait("counted", "Progressing", "False", "QuotaExceeded")
+    assert "count/deployments.apps=0" in found["message"]
+    own_pools.kubectl("delete", "quota", "none")
+    own_pools.kubectl("annotate", "encp", "counted", "look=again")
+    own_pools.wait("counted", "Ready", "True")
+
+
+def test_a_namespace_that_goes_is_no_missing_right(own_pools: Pools) -> None:
+    held = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "c", "finalizers": ["example.com/held"]}}
+    own_pools.kubectl("create", "-f", "-", input=json.dumps(held))
+    own_pools.control_plane.delete_namespace(own_pools.namespace)
+    try:
+        with pytest.raises(CommandFailedError) as refused:
+            until(lambda: own_pools.kubectl("create", "service", "externalname", "late", "--external-name=example.com"))
+        assert refusal(ApiError(403, "Forbidden", str(refused.value), "apply Service late")).reason == (
+            "NamespaceTerminating"
+        )
+    finally:
+        own_pools.kubectl("patch", "configmap", "c", "--type=merge", "-p", '{"metadata":{"finalizers":null}}')
 
 
 def kubelet_says(pools: Pools, name: str, state: dict[str, Any], last: dict[str, Any] | None = None) -> None:

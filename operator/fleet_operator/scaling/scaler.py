@@ -164,7 +164,7 @@ class Scaler:
                 "newReplicas": decision.replicas,
                 "reason": decision.reason[:1024],
             }
-            self._mirror.put_pool(
+            self._mirror.update_pool(
                 await self._api.patch(KIND, *key, {"status": {"lastScale": last}}, subresource="status")
             )
         except ApiError as error:
