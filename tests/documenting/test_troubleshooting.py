@@ -12,11 +12,11 @@ from documenting.pages import page
 from fleet_operator.api.scaling import Autoscaling
 from fleet_operator.api.status import Condition, PoolStatus
 from fleet_operator.observed import pods
-from fleet_operator.reconcile import conditions, invalid, news, reconciler, refusals, writing
+from fleet_operator.reconcile import conditions, invalid, news, observation, reconciler, refusals, writing
 from fleet_operator.scaling import scaler
 
 TYPES = ("Ready", "Progressing", "ThreadsPlanned", "ScalingActive", "Schedulable", "Healthy")
-SOURCES = (conditions, invalid, reconciler, refusals, writing, pods, news, scaler)
+SOURCES = (conditions, invalid, observation, reconciler, refusals, writing, pods, news, scaler)
 OTHER_WORDS = frozenset(
     {
         # Of conditions, and types of these that are no reasons.

@@ -9,6 +9,7 @@ from fleet_operator.observed.pods import read_pod
 from fleet_operator.reconcile.conditions import Finding, findings
 from fleet_operator.reconcile.desired import desired
 from fleet_operator.reconcile.observation import Observation, Trouble
+from fleet_operator.reconcile.refusals import meddled
 from planning.clusters import TYPE, a_node
 from reconciling.snapshots import (
     NOW,
@@ -353,6 +354,17 @@ def test_several_writes_that_failed_are_all_said() -> None:
     assert found["Progressing"].reason == "Forbidden"
     assert FORBIDDEN.message in found["Progressing"].message
     assert TAKEN.message in found["Progressing"].message
+
+
+def test_what_a_webhook_rewrites_is_said_when_all_else_is_done() -> None:
+    (trouble,) = meddled({("Deployment", "vision-x"): frozenset({"spec.b", "spec.a"})})
+    assert trouble.message.startswith("spec.a, spec.b of Deployment vision-x: an admission webhook sets something else")
+    found = told(applied(a_cluster_pool()), trouble)
+    assert found["Progressing"] == Finding("Progressing", "False", "Rewritten", trouble.message)
+    assert found["Ready"].status == "True"
+    found = told(applied(a_cluster_pool(), status={"readyReplicas": 0}), trouble)
+    assert (found["Ready"].reason, found["Progressing"].reason) == ("ReplicasNotReady", "RollingOut")
+    assert told(applied(a_cluster_pool()), trouble, FORBIDDEN)["Progressing"].message == FORBIDDEN.message
 
 
 # Pods of another plan.

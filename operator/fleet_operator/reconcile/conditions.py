@@ -11,7 +11,7 @@ from typing import Any
 from fleet_operator.cluster_plan import REPLAN, UNPINNED, PoolPlan
 from fleet_operator.observed.pods import PodState
 from fleet_operator.reconcile.desired import Desired
-from fleet_operator.reconcile.observation import Observation, Trouble
+from fleet_operator.reconcile.observation import REWRITTEN, Observation, Trouble
 
 _HEALTH = {
     "ImagePull": "the image cannot be pulled: check spec.image and spec.podTemplate.imagePullSecrets",
@@ -43,9 +43,13 @@ def findings(seen: Observation, made: Desired, troubles: Sequence[Trouble]) -> t
     planned = threads_planned(seen, made.plan)
     schedulable = _schedulable(seen, made.plan, planned)
     healthy = _healthy(seen.pods)
+    failed = [trouble for trouble in troubles if trouble.reason != REWRITTEN]
+    progressing = _progressing(seen, made, planned, failed)
+    if progressing.reason == "Complete" and troubles:
+        progressing = _failed(troubles)
     return (
-        _ready(seen, planned, schedulable, healthy, troubles),
-        _progressing(seen, made, planned, troubles),
+        _ready(seen, planned, schedulable, healthy, failed),
+        progressing,
         planned,
         _scaling(seen),
         schedulable,
@@ -124,8 +128,7 @@ def _progressing(seen: Observation, made: Desired, planned: Finding, troubles: S
     if seen.pool.spec.paused:
         return Finding("Progressing", "False", "Paused", _PAUSED)
     if troubles:
-        messages = dict.fromkeys(trouble.message for trouble in troubles)
-        return Finding("Progressing", "False", troubles[0].reason, "; ".join(messages))
+        return _failed(troubles)
     if not made.plan.runnable and seen.pool.spec.replicas:
         return Finding("Progressing", "False", planned.reason, planned.message)
     for body in seen.deployments.values():
@@ -143,6 +146,11 @@ def _progressing(seen: Observation, made: Desired, planned: Finding, troubles: S
             said += f"; the new template of {', '.join(made.waiting)} waits until the others serve (spec.rollout)"
         return Finding("Progressing", "True", "RollingOut", said)
     return Finding("Progressing", "False", "Complete", "all pods are as they shall be")
+
+
+def _failed(troubles: Sequence[Trouble]) -> Finding:
+    messages = dict.fromkeys(trouble.message for trouble in troubles)
+    return Finding("Progressing", "False", troubles[0].reason, "; ".join(messages))
 
 
 def _settled(body: Mapping[str, Any]) -> bool:

@@ -13,13 +13,16 @@ from fleet_operator.observed.children import Child
 from fleet_operator.observed.pods import PodState
 from fleet_operator.specs.runtime import Images
 
+REWRITTEN = "Rewritten"
+"""Reason of the one trouble that keeps nothing from being done."""
+
 
 @dataclass(frozen=True, slots=True)
 class Trouble:
-    """A write that failed.
+    """A write that failed, or that did not do what it should.
 
     Attributes:
-        reason: One word: `Forbidden`, `Rejected`, `NameTaken`, `ApiUnavailable`.
+        reason: One word: `Forbidden`, `Rejected`, `NameTaken`, `ApiUnavailable`, `Rewritten`.
         message: What happened and what to do.
     """
 

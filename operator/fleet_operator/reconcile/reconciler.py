@@ -18,6 +18,7 @@ from fleet_operator.reconcile.desired import desired, kept
 from fleet_operator.reconcile.invalid import invalid_status
 from fleet_operator.reconcile.news import news
 from fleet_operator.reconcile.observation import Observation, Trouble
+from fleet_operator.reconcile.refusals import meddled
 from fleet_operator.reconcile.status import difference, status
 from fleet_operator.reconcile.turns import taking_turns
 from fleet_operator.reconcile.world import World
@@ -51,10 +52,12 @@ class Reconciler:
         """
         body = self._world.mirror.pools.get(key)
         if body is None or "deletionTimestamp" in body["metadata"]:
+            self._writer.forget(key)
             return None  # its children go by their ownerReferences
         try:
             return await self._visit(key, body)
         except GoneError:
+            self._writer.forget(key)
             return 0.0 if key in self._world.mirror.pools else None  # another one may have its name
 
     async def _visit(self, key: Key, body: Mapping[str, Any]) -> float | None:
@@ -65,7 +68,8 @@ class Reconciler:
             return None
         seen = await self._observe(key, pool, body)
         made = desired(seen)
-        missing = [] if pool.spec.paused else changes(made.objects, seen.children, seen.uid)
+        rewritten = self._writer.rewritten(key)
+        missing = [] if pool.spec.paused else changes(made.objects, seen.children, seen.uid, rewritten)
         counts = {deployment_name(key.name, shape): count for shape, count in made.replicas.items()}
         missing, waiting = taking_turns(missing, pool, seen.deployments, counts)
         made = replace(made, waiting=waiting)
@@ -73,7 +77,7 @@ class Reconciler:
         if missing:  # what was written has changed what was seen
             seen = self._snapshot(key, pool, body, seen.shapes, seen.others)
         troubles = [*outcome.troubles, *([OUTDATED] if self._world.outdated else [])]
-        await self._report(key, body, status(seen, made, troubles))
+        await self._report(key, body, status(seen, made, [*troubles, *meddled(self._writer.rewritten(key))]))
         if outcome.error is not None:
             raise outcome.error
         passing = [BLOCKED_SECONDS if each.reason == "WaitingForDeletion" else TROUBLE_SECONDS for each in troubles]

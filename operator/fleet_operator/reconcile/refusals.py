@@ -4,14 +4,15 @@ A 403 is not always a right that is missing: quotas, policies and namespaces tha
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from fleet_operator.kube.errors import ApiError
-from fleet_operator.reconcile.observation import Trouble
+from fleet_operator.reconcile.observation import REWRITTEN, Trouble
 
 _NO_RIGHT = re.compile(r'User "[^"]*" cannot |cannot set blockOwnerDeletion')
 _QUOTA = re.compile(r"(exceeded|failed) quota: ")
+_MOST_FIELDS = 5
 _GOING = "because it is being terminated"
 
 
@@ -30,6 +31,15 @@ def refusal(error: ApiError) -> Trouble:
     if error.code == 404:
         return Trouble("NotServed", f"cannot {error.what}: {error}")
     return Trouble("Rejected", f"the API server refuses to {error.what}: {error}")
+
+
+def meddled(rewritten: Mapping[tuple[str, str], Iterable[str]]) -> list[Trouble]:
+    """What was applied and came back as something else, by kind and name."""
+    advice = "an admission webhook sets something else, or this API server does not know it: it stays so"
+    return [
+        Trouble(REWRITTEN, f"{', '.join(sorted(fields)[:_MOST_FIELDS])} of {kind} {name}: {advice}")
+        for (kind, name), fields in sorted(rewritten.items())
+    ]
 
 
 def taken(body: Mapping[str, Any], *, passing: bool) -> Trouble:

@@ -10,7 +10,8 @@ from fleet_operator.kube.errors import ApiError
 from fleet_operator.kube.events import Subject
 from fleet_operator.observed.children import read_child
 from fleet_operator.observed.mirror import Key
-from fleet_operator.reconcile.changes import Apply, Blocked, Change, Delete, Resize
+from fleet_operator.reconcile.changes import Apply, Blocked, Change, Delete, Resize, Rewritten, content, stays
+from fleet_operator.reconcile.drift import differences
 from fleet_operator.reconcile.observation import Observation, Trouble
 from fleet_operator.reconcile.refusals import refusal, taken
 from fleet_operator.reconcile.world import World
@@ -45,6 +46,15 @@ class Writer:
 
     def __init__(self, world: World) -> None:
         self._world = world
+        self._rewritten: dict[Key, dict[tuple[str, str], frozenset[str]]] = {}
+
+    def rewritten(self, key: Key) -> Rewritten:
+        """What did not stay as it was applied, of a pool."""
+        return self._rewritten.get(key, {})
+
+    def forget(self, key: Key) -> None:
+        """The pool is gone."""
+        self._rewritten.pop(key, None)
 
     async def write(self, key: Key, changes: Iterable[Change], seen: Observation) -> Outcome:
         """Make every change; one that fails keeps none of the others from being made.
@@ -112,12 +122,24 @@ class Writer:
             child = read_child(kind, there)
             if child.owner != seen.uid or child.leaving:
                 return taken(change.body, passing=child.leaving or bool(child.owner))
-        if change.restores:
+        answer = read_child(kind, await api.apply(change.body))
+        mirror.put_child(answer)
+        fields = differences(answer.body, content(change.body))
+        self._remember(key, (kind, name), fields)
+        before = seen.children.get((kind, name))
+        if change.restores and before is not None and not stays(before, change.body, fields):
             await self._world.recorder.record(
                 Subject(*key, seen.uid), "Normal", "Restored", f"{kind} {name} was changed by somebody: put back"
             )
-        mirror.put_child(read_child(kind, await api.apply(change.body)))
         return None
+
+    def _remember(self, key: Key, child: tuple[str, str], fields: frozenset[str]) -> None:
+        known = self._rewritten.setdefault(key, {})
+        known.pop(child, None)
+        if fields:
+            known[child] = fields
+        if not known:
+            del self._rewritten[key]
 
     async def _mark_idlest(self, key: Key, seen: Observation) -> None:
         """Say which pods to take first, whoever asked for fewer."""
