@@ -10,7 +10,7 @@ from typing import Any
 
 from fleet_operator.cluster_plan import REPLAN, UNPINNED, PoolPlan
 from fleet_operator.observed.pods import PodState
-from fleet_operator.reconcile.desired import Desired
+from fleet_operator.reconcile.desired import SLOW_AFTER, Desired
 from fleet_operator.reconcile.observation import REWRITTEN, Observation, Trouble
 
 _HEALTH = {
@@ -19,6 +19,10 @@ _HEALTH = {
     "Crashing": "the encoder ends by itself: `kubectl logs --previous` has the rest",
 }
 
+_STUCK = (
+    "the conditions Schedulable and Healthy say why; where both are True, the encoder runs and never says that it is "
+    "ready: its log says what it waits for"
+)
 _PAUSED = "spec.paused: nothing is written until it is false"
 
 
@@ -42,7 +46,7 @@ def findings(seen: Observation, made: Desired, troubles: Sequence[Trouble]) -> t
     """
     planned = threads_planned(seen, made.plan)
     schedulable = _schedulable(seen, made.plan, planned)
-    healthy = _healthy(seen.pods)
+    healthy = _healthy(seen)
     failed = [trouble for trouble in troubles if trouble.reason != REWRITTEN]
     progressing = _progressing(seen, made, planned, failed)
     if progressing.reason == "Complete" and troubles:
@@ -136,7 +140,7 @@ def _progressing(seen: Observation, made: Desired, planned: Finding, troubles: S
         progress = conditions.get("Progressing") or {}
         if progress.get("reason") == "ProgressDeadlineExceeded":
             said = f"{body['metadata']['name']}: {progress.get('message') or 'it takes too long'}"
-            return Finding("Progressing", "False", "Stuck", f"{said}; the conditions Schedulable and Healthy say why")
+            return Finding("Progressing", "False", "Stuck", f"{said}; {_STUCK}")
     rolling = {body["metadata"]["name"] for body in made.objects if body["kind"] == "Deployment"} | {*seen.deployments}
     rolling -= {name for name, body in seen.deployments.items() if _settled(body)}
     rolling -= {*made.waiting}
@@ -193,13 +197,25 @@ def _refused(message: str) -> Finding:
     return Finding("Schedulable", "False", "PodsRefused", f"{message}: {advice}")
 
 
-def _healthy(pods: Iterable[PodState]) -> Finding:
-    sick = sorted((pod for pod in pods if pod.trouble in _HEALTH and not pod.leaving), key=lambda pod: pod.name)
-    if not sick:
-        return Finding("Healthy", "True", "Healthy", "no pod is in trouble")
-    first = sick[0]
-    count = f" ({len(sick)} pods)" if len(sick) > 1 else ""
-    return Finding("Healthy", "False", first.trouble, f"{_HEALTH[first.trouble]}. {first.name}{count}: {first.message}")
+def _healthy(seen: Observation) -> Finding:
+    staying = sorted((pod for pod in seen.pods if not pod.leaving), key=lambda pod: pod.name)
+    sick = [pod for pod in staying if pod.trouble in _HEALTH]
+    if sick:
+        first = sick[0]
+        return Finding("Healthy", "False", first.trouble, f"{_HEALTH[first.trouble]}. {_named(sick)}: {first.message}")
+    slow = [pod for pod in staying if pod.starting is not None and seen.now - pod.starting >= SLOW_AFTER]
+    if slow:
+        advice = f"`kubectl describe pod {slow[0].name}` says what for, such as a volume or a large image"
+        said = f" ({slow[0].holding})" if slow[0].holding else ""
+        return Finding(
+            "Healthy", "False", "Starting", f"{_named(slow)} has a node and starts no container{said}: {advice}"
+        )
+    return Finding("Healthy", "True", "Healthy", "no pod is in trouble")
+
+
+def _named(pods: Sequence[PodState]) -> str:
+    """The first, and how many there are."""
+    return f"{pods[0].name}{f' ({len(pods)} pods)' if len(pods) > 1 else ''}"
 
 
 def _scaling(seen: Observation) -> Finding:

@@ -25,6 +25,8 @@ from fleet_operator.timestamps import read_time, write_time
 
 STUCK_AFTER = timedelta(seconds=60)
 """A pod that has found no node for so long may go to another shape, unless it waits for one that is still leaving."""
+SLOW_AFTER = timedelta(minutes=3)
+"""A pod that has had a node for so long and has started no container is told of."""
 FULL_FOR = timedelta(minutes=10)
 """So long a shape that pods moved away from gets no further ones."""
 FULL_SINCE = f"{GROUP}/full-since"
@@ -142,9 +144,10 @@ def _shared(pool: EncoderPool, uid: str, kinds: frozenset[str], seen: Observatio
 
 
 def _again(groups: Iterable[Group], seen: Observation) -> float | None:
-    """When a waiting pod counts as stuck, or a full shape as free again."""
+    """When a waiting pod counts as stuck, a starting one as slow, or a full shape as free again."""
     patience = _patience(seen)
     moments = [pod.waiting + patience for pod in seen.pods if pod.waiting is not None and not pod.leaving]
+    moments += [pod.starting + SLOW_AFTER for pod in seen.pods if pod.starting is not None and not pod.leaving]
     if any(group.full for group in groups):
         moments += [since + FULL_FOR for body in seen.deployments.values() if (since := _full_since(body)) is not None]
     later = [(moment - seen.now).total_seconds() for moment in moments if moment > seen.now]
