@@ -26,7 +26,7 @@ OTHER_WORDS = frozenset(
         *("ProgressDeadlineExceeded", "SchedulingGated", "CrashLoopBackOff", "OOMKilled", "Failed", "Succeeded"),
         *("ErrImagePull", "ImagePullBackOff", "InvalidImageName", "ErrImageNeverPull"),
         *("CreateContainerConfigError", "CreateContainerError", "RunContainerError"),
-        *("Normal", "Warning"),
+        *("Normal", "Warning", "Always"),
         # Of the pool.
         *("SGLang", "Auto", "Builtin"),
     }

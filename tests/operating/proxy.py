@@ -27,6 +27,7 @@ class Request:
     def __init__(self, method: str, path: str, query: str) -> None:
         self.method = method
         self.path = path
+        self.query = query
         self.watch = "watch=true" in query
         self.write = method in WRITES and REVIEW not in path
 

@@ -282,3 +282,20 @@ def test_it_ends_in_order_when_asked_to(own_pools: Pools, start_operator: Any) -
     operator = start_operator().wait_until_ready()
     assert operator.stop() == 0
     assert "Traceback" not in operator.log
+
+
+def test_nodes_that_a_pool_does_not_use_are_asked_nothing_of(
+    own_pools: Pools, control_plane: ControlPlane, nodes: Nodes, start_operator: Any, tmp_path: Path
+) -> None:
+    nodes(1, cpus=32, labels={"node.kubernetes.io/instance-type": "large"})
+    (small,) = nodes(1, cpus=16, labels={"node.kubernetes.io/instance-type": "small"})
+    with Proxy(control_plane.kubeconfig, tmp_path) as proxy:
+        start_operator(proxy.kubeconfig)
+        own_pools.apply("thrifty", resources={"gpus": 0}, scheduling={"nodeSelector": nodes.selector})
+        own_pools.wait("thrifty", "Progressing", "False", "Complete")
+        asked = [each.query for each in proxy.requests if "spec.nodeName" in each.query]
+        assert len(asked) == 1
+        assert small not in asked[0]
+        assert "resourceVersion=0" in asked[0]
+        (event,) = [each for each in own_pools.events("thrifty") if each["reason"] == "Planned"]
+        assert event["message"].startswith("large-")

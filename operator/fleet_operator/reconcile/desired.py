@@ -9,6 +9,7 @@ from fleet_operator.api import EncoderPool
 from fleet_operator.api.pool import GROUP
 from fleet_operator.cluster_plan import Kept, PoolPlan, ShapePlan, plan_pool
 from fleet_operator.nodes.distribute import Group, distribute
+from fleet_operator.nodes.shapes import Shape
 from fleet_operator.reconcile.drift import sealed
 from fleet_operator.reconcile.observation import Observation
 from fleet_operator.reconcile.rollout import spare
@@ -64,6 +65,16 @@ def desired(seen: Observation) -> Desired:
         if count or group.full or _exists(row.name, seen):
             objects.append(_deployment(row, count, row.name in spread.left, seen))
     return Desired(plan, spread.counts, tuple(map(sealed, objects)), _again(groups, seen))
+
+
+def unasked(made: Desired, seen: Observation) -> list[Shape]:
+    """Shapes on which replicas are about to be planned, and of which it is not known yet what other pods hold there.
+
+    Of no others: a plan that there is is kept, and what is not used is nobody's concern.
+    """
+    planned = {each.shape for each in kept(seen.deployments.values()) if each.inputs == made.plan.inputs}
+    rows = [row for row in made.plan.runnable if made.replicas[row.name] and row.name not in planned]
+    return [row.shape for row in rows if row.shape is not None and row.name not in seen.others]
 
 
 def kept(deployments: Iterable[Mapping[str, Any]]) -> list[Kept]:

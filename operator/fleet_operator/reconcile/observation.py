@@ -47,7 +47,7 @@ class Observation:
         images: Where the pool names none.
         decision: What the autoscaler last found, None where it does not look or has not yet.
         now: UTC.
-        fingerprint: Of the model that the encoders serve; empty where it is not known.
+        fingerprint: Of the model that the encoders serve; empty where they do not agree, None where it is not known.
         deployments: Of the children, the pool's own Deployments, by name.
     """
 
@@ -63,7 +63,7 @@ class Observation:
     images: Images
     decision: Decision | None
     now: datetime
-    fingerprint: str = ""
+    fingerprint: str | None = None
     deployments: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:

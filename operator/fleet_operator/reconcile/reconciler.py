@@ -1,6 +1,6 @@
 """One visit to a pool: observe, plan, apply, report. Touches the world and decides nothing."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -8,13 +8,12 @@ from typing import Any
 
 from fleet_operator.api import EncoderPool, PoolError
 from fleet_operator.api.crd import APPLY
-from fleet_operator.cluster_plan import inputs_hash
 from fleet_operator.kube.errors import ApiError
 from fleet_operator.kube.events import Subject
 from fleet_operator.nodes.shapes import Shape, label_keys, shapes
 from fleet_operator.observed.mirror import Key
 from fleet_operator.reconcile.changes import changes
-from fleet_operator.reconcile.desired import desired, kept
+from fleet_operator.reconcile.desired import desired, unasked
 from fleet_operator.reconcile.invalid import invalid_status
 from fleet_operator.reconcile.news import news
 from fleet_operator.reconcile.observation import Observation, Trouble
@@ -66,8 +65,12 @@ class Reconciler:
         except PoolError as error:
             await self._report(key, body, invalid_status(body, "; ".join(map(str, error.problems)), _now()))
             return None
-        seen = await self._observe(key, pool, body)
+        seen = self._snapshot(key, pool, body, self._shapes(pool), {})
         made = desired(seen)
+        # Where much is held on the shape that seemed best, another one is, and is asked for in its turn.
+        while shapes_to_ask := unasked(made, seen):
+            seen = replace(seen, others={**seen.others, **await self._held(key, pool, shapes_to_ask)})
+            made = desired(seen)
         rewritten = self._writer.rewritten(key)
         missing = [] if pool.spec.paused else changes(made.objects, seen.children, seen.uid, rewritten)
         counts = {deployment_name(key.name, shape): count for shape, count in made.replicas.items()}
@@ -83,22 +86,16 @@ class Reconciler:
         passing = [BLOCKED_SECONDS if each.reason == "WaitingForDeletion" else TROUBLE_SECONDS for each in troubles]
         return min([*passing, *([made.again] if made.again is not None else [])], default=None)
 
-    async def _observe(self, key: Key, pool: EncoderPool, body: Mapping[str, Any]) -> Observation:
+    def _shapes(self, pool: EncoderPool) -> tuple[Shape, ...] | None:
         if not self._world.reads_nodes:
-            return self._snapshot(key, pool, body, None, {})
+            return None
         fleet = self._world.mirror.fleet
         fleet.look_at(label_keys(pool.spec))
-        there = shapes(pool.spec, fleet.classes, self._world.mirror.daemons)
-        first = self._snapshot(key, pool, body, there, {})
-        # Only of shapes that have no plan yet, or one of other inputs: any other plan is kept.
-        inputs = inputs_hash(pool)
-        known = {each.shape for each in kept(first.deployments.values()) if each.inputs == inputs}
-        others = {
-            shape.name: await self._world.occupancy.held(shape.some, pool.spec.resources.gpu_resource, key)
-            for shape in there
-            if shape.name not in known
-        }
-        return replace(first, others=others)
+        return shapes(pool.spec, fleet.classes, self._world.mirror.daemons)
+
+    async def _held(self, key: Key, pool: EncoderPool, there: Iterable[Shape]) -> dict[str, Decimal]:
+        device = pool.spec.resources.gpu_resource
+        return {shape.name: await self._world.occupancy.held(shape.some, device, key) for shape in there}
 
     def _snapshot(
         self,
@@ -121,7 +118,7 @@ class Reconciler:
             kinds=self._world.kinds,
             images=self._world.images,
             decision=insight.decision(key) if insight else None,
-            fingerprint=insight.fingerprint(key) if insight else "",
+            fingerprint=insight.fingerprint(key) if insight else None,
             now=_now(),
         )
 

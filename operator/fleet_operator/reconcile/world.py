@@ -18,8 +18,8 @@ class Insight(Protocol):
     def decision(self, key: Key) -> Decision | None:
         """About its replicas."""
 
-    def fingerprint(self, key: Key) -> str:
-        """Of its model."""
+    def fingerprint(self, key: Key) -> str | None:
+        """Of its model; empty where they do not agree, None where none has told it yet."""
 
     def costs(self, key: Key) -> Mapping[str, int]:
         """Of deleting each pod."""

@@ -31,7 +31,7 @@ class Watched:
     loads: dict[str, PodLoad] = field(default_factory=dict)
     state: State = field(default_factory=State)
     decision: Decision | None = None
-    fingerprint: str = ""
+    fingerprint: str | None = None
 
 
 class Scaler:
@@ -68,10 +68,10 @@ class Scaler:
         watched = self._pools.get(key)
         return watched.decision if watched else None
 
-    def fingerprint(self, key: Key) -> str:
-        """Of the model that a pool's encoders serve, where they agree; empty where not, or unknown."""
+    def fingerprint(self, key: Key) -> str | None:
+        """Of the model that a pool's encoders serve; empty where they do not agree, None where none has told it yet."""
         watched = self._pools.get(key)
-        return watched.fingerprint if watched else ""
+        return watched.fingerprint if watched else None
 
     def costs(self, key: Key) -> dict[str, int]:
         """What deleting each pod of a pool costs: of the idlest, least."""
