@@ -1,5 +1,6 @@
 """What happens in the cluster -> which pools are visited. Fed by watches, whoever makes them."""
 
+import logging
 import time
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -20,6 +21,8 @@ REST_SECONDS = 0.2
 
 Body = Mapping[str, Any]
 
+log = logging.getLogger(__name__)
+
 
 class Controller:
     """Keeps the mirror and the queue of pools to visit.
@@ -36,6 +39,7 @@ class Controller:
         self._metrics = metrics
         self._queue = Queue(self._visit, workers=WORKERS, rest=REST_SECONDS, ordinary=(ApiError,))
         self._started = False
+        self._throttled: set[Key] = set()
         metrics.queue_depth.set_function(lambda: len(self._queue))
 
     def start(self) -> None:
@@ -70,9 +74,9 @@ class Controller:
         mirror, meta = self._mirror, body["metadata"]
         pool = (meta.get("labels") or {}).get(POOL_LABEL, "")
         if kind == KIND:
-            key = mirror.remove_pool(meta["namespace"], meta["name"])
-            self._queue.forget(key)
-            self._metrics.pools.forget(key)
+            for key in _some(mirror.remove_pool(meta["namespace"], meta["name"], meta["uid"])):
+                self._queue.forget(key)
+                self._metrics.pools.forget(key)
         elif kind == "Node":
             self.look_at(mirror.remove_node(meta["name"]))
         elif kind == "DaemonSet":
@@ -93,6 +97,7 @@ class Controller:
         except ApiError as error:
             self._metrics.reconcile_errors.inc()
             if error.retry_after is not None:
+                self._say_throttled(key, error)
                 return error.retry_after
             raise
         except Exception:
@@ -100,13 +105,21 @@ class Controller:
             raise
         finally:
             self._metrics.reconcile_seconds.observe(time.monotonic() - begin)
-        self._tell(key)
+            self._tell(key)
+        self._throttled.discard(key)
         return again
+
+    def _say_throttled(self, key: Key, error: ApiError) -> None:
+        """Once for each time that a pool is held up: the API server may ask for many short waits."""
+        if key not in self._throttled:
+            self._throttled.add(key)
+            log.warning("%s: %s: %s; again in %g s, and so on", key, error.what, error, error.retry_after)
 
     def _tell(self, key: Key) -> None:
         body = self._mirror.pools.get(key)
         if body is None:
             self._metrics.pools.forget(key)
+            self._throttled.discard(key)
             return
         status = body.get("status") or {}
         rows = status.get("threadPlan") or ()

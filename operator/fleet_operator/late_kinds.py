@@ -6,7 +6,7 @@ import logging
 from fleet_operator.controller import Controller
 from fleet_operator.kube.errors import ApiError
 from fleet_operator.kube.resources import OPTIONAL
-from fleet_operator.reconcile.reconciler import World
+from fleet_operator.reconcile.world import World
 
 log = logging.getLogger(__name__)
 

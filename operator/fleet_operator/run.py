@@ -22,7 +22,8 @@ from fleet_operator.late_kinds import LateKinds
 from fleet_operator.metrics import Metrics
 from fleet_operator.observed.mirror import Mirror
 from fleet_operator.observed.occupancy import Occupancy
-from fleet_operator.reconcile.reconciler import Reconciler, World
+from fleet_operator.reconcile.reconciler import Reconciler
+from fleet_operator.reconcile.world import World
 from fleet_operator.resync import Resync
 from fleet_operator.scaling.scaler import Scaler
 from fleet_operator.specs.names import MANAGER

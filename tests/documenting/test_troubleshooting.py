@@ -12,11 +12,24 @@ from documenting.pages import page
 from fleet_operator.api.scaling import Autoscaling
 from fleet_operator.api.status import Condition, PoolStatus
 from fleet_operator.observed import pods
-from fleet_operator.reconcile import conditions, invalid, late, news, reconciler, scaling_condition
+from fleet_operator.reconcile import (
+    conditions,
+    invalid,
+    late,
+    news,
+    observation,
+    reconciler,
+    refusals,
+    scaling_condition,
+    writing,
+)
 from fleet_operator.scaling import replicas, scaler
 
 TYPES = ("Ready", "Progressing", "ThreadsPlanned", "ScalingActive", "Schedulable", "Healthy")
-SOURCES = (conditions, scaling_condition, invalid, late, reconciler, pods, news, replicas, scaler)
+SOURCES = (
+    *(conditions, scaling_condition, invalid, late, observation, reconciler, refusals, writing, pods, news),
+    *(replicas, scaler),
+)
 OTHER_WORDS = frozenset(
     {
         # Of conditions, and types of these that are no reasons.
@@ -26,7 +39,7 @@ OTHER_WORDS = frozenset(
         *("ProgressDeadlineExceeded", "SchedulingGated", "CrashLoopBackOff", "OOMKilled", "Failed", "Succeeded"),
         *("ErrImagePull", "ImagePullBackOff", "InvalidImageName", "ErrImageNeverPull"),
         *("CreateContainerConfigError", "CreateContainerError", "RunContainerError"),
-        *("Normal", "Warning"),
+        *("Normal", "Warning", "Always"),
         # Of the pool.
         *("SGLang", "Native", "Auto", "Builtin"),
         # Units.

@@ -27,6 +27,7 @@ class Request:
     def __init__(self, method: str, path: str, query: str) -> None:
         self.method = method
         self.path = path
+        self.query = query
         self.watch = "watch=true" in query
         self.write = method in WRITES and REVIEW not in path
 
@@ -48,6 +49,13 @@ class Proxy:
     Args:
         kubeconfig: The admin's.
         folder: Where the kubeconfig that leads through here is written.
+
+    Attributes:
+        before: Called before a request is passed on.
+        after: Called before its answer is.
+        requests: All that came.
+        silent: Whether watches say nothing.
+        unheard: How the paths end of which watches say nothing.
     """
 
     def __init__(self, kubeconfig: Path, folder: Path) -> None:
@@ -55,6 +63,7 @@ class Proxy:
         self.after: Meddle = _leave_alone
         self.requests: list[Request] = []
         self.silent = False
+        self.unheard = "-"
         self.kubeconfig = folder / "through-proxy.yaml"
         self._theirs = yaml.safe_load(kubeconfig.read_text())
         self._loop = asyncio.new_event_loop()
@@ -125,7 +134,7 @@ class Proxy:
                 answer = web.StreamResponse(status=theirs.status, headers=_kept(theirs.headers))
                 await answer.prepare(incoming)
                 async for piece in theirs.content.iter_any():
-                    while request.watch and self.silent:
+                    while request.watch and (self.silent or request.path.endswith(self.unheard)):
                         await asyncio.sleep(0.1)
                     await answer.write(piece)
                 await answer.write_eof()

@@ -100,6 +100,44 @@ def test_some_writes_are_refused_for_the_moment(
         assert len([each for each in proxy.requests if each.write]) < 60
 
 
+@pytest.mark.parametrize(
+    ("code", "reason", "headers"),
+    [(500, "InternalError", {}), (429, "TooManyRequests", {"Retry-After": "1"})],
+    ids=["500", "429"],
+)
+def test_what_is_refused_for_long_is_told_and_all_else_is_done(
+    own_pools: Pools,
+    control_plane: ControlPlane,
+    nodes: Nodes,
+    start_operator: Any,
+    tmp_path: Path,
+    code: int,
+    reason: str,
+    headers: dict[str, str],
+) -> None:
+    """As where an admission webhook is down."""
+    nodes(1, cpus=16)
+    said = 'failed calling webhook "validate.example.com"'
+
+    async def budgets(request: Request) -> web.Response | None:
+        return refusal(code, reason, said, **headers) if request.write and "/policy/" in request.path else None
+
+    with Proxy(control_plane.kubeconfig, tmp_path) as proxy:
+        proxy.before = budgets
+        operator = start_operator(proxy.kubeconfig)
+        own_pools.apply("held", **CPU_ONLY, scheduling={"nodeSelector": nodes.selector})
+        found = own_pools.wait("held", "Progressing", "False", "ApiUnavailable")
+        assert "apply PodDisruptionBudget held" in found["message"]
+        assert said in found["message"]
+        own_pools.wait("held", "Ready", "True")
+        assert operator.metric("encoderfleet_pool_ready_replicas", pool="held") == 1
+        until(lambda: operator.metric("encoderfleet_reconcile_errors_total") >= 3)
+        assert operator.log.count(f"{said}; again") == (1 if headers else operator.log.count("again in"))
+        proxy.before = nothing
+        until(lambda: own_pools.get("pdb", "held"))
+        own_pools.wait("held", "Progressing", "False", "Complete")
+
+
 def role(control_plane: ControlPlane, name: str, rules: list[dict[str, Any]]) -> Path:
     """A kubeconfig of a user who may do just that, in the whole cluster."""
     objects = [
@@ -282,3 +320,20 @@ def test_it_ends_in_order_when_asked_to(own_pools: Pools, start_operator: Any) -
     operator = start_operator().wait_until_ready()
     assert operator.stop() == 0
     assert "Traceback" not in operator.log
+
+
+def test_nodes_that_a_pool_does_not_use_are_asked_nothing_of(
+    own_pools: Pools, control_plane: ControlPlane, nodes: Nodes, start_operator: Any, tmp_path: Path
+) -> None:
+    nodes(1, cpus=32, labels={"node.kubernetes.io/instance-type": "large"})
+    (small,) = nodes(1, cpus=16, labels={"node.kubernetes.io/instance-type": "small"})
+    with Proxy(control_plane.kubeconfig, tmp_path) as proxy:
+        start_operator(proxy.kubeconfig)
+        own_pools.apply("thrifty", resources={"gpus": 0}, scheduling={"nodeSelector": nodes.selector})
+        own_pools.wait("thrifty", "Progressing", "False", "Complete")
+        asked = [each.query for each in proxy.requests if "spec.nodeName" in each.query]
+        assert len(asked) == 1
+        assert small not in asked[0]
+        assert "resourceVersion=0" in asked[0]
+        (event,) = [each for each in own_pools.events("thrifty") if each["reason"] == "Planned"]
+        assert event["message"].startswith("large-")

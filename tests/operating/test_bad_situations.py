@@ -1,12 +1,18 @@
 """What goes wrong is said: a condition, an event, what to do. Nothing else is lost, and nothing runs hot."""
 
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
+import pytest
 from tests.cluster.fixtures import Nodes
 from tests.cluster.kwok import CUSTOM
+from tests.cluster.tools import CommandFailedError
 
 from charting.kinds import PODMONITORS, define
+from fleet_operator.kube.errors import ApiError
+from fleet_operator.reconcile.refusals import refusal
 from operating.operator_process import OperatorProcess, Pools, until
 
 CPU_ONLY: dict[str, Any] = {"resources": {"gpus": 0, "cpus": 1}}
@@ -87,6 +93,33 @@ def test_a_kind_that_the_cluster_gets_later(own_pools: Pools, start_operator: An
         own_pools.wait("watched", "Ready", "True")
     finally:
         own_pools.kubectl("delete", "crd", definition)
+
+
+def test_a_quota_on_objects_is_no_missing_right(own_pools: Pools, start_operator: Any, nodes: Nodes) -> None:
+    nodes(1, cpus=16)
+    own_pools.kubectl("create", "quota", "none", "--hard=count/deployments.apps=0")
+    until(lambda: own_pools.get("quota", "none")["status"].get("hard"))
+    start_operator()
+    own_pools.apply("counted", **CPU_ONLY, scheduling={"nodeSelector": nodes.selector})
+    found = own_pools.wait("counted", "Progressing", "False", "QuotaExceeded")
+    assert "count/deployments.apps=0" in found["message"]
+    own_pools.kubectl("delete", "quota", "none")
+    own_pools.kubectl("annotate", "encp", "counted", "look=again")
+    own_pools.wait("counted", "Ready", "True")
+
+
+def test_a_namespace_that_goes_is_no_missing_right(own_pools: Pools) -> None:
+    held = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "c", "finalizers": ["example.com/held"]}}
+    own_pools.kubectl("create", "-f", "-", input=json.dumps(held))
+    own_pools.control_plane.delete_namespace(own_pools.namespace)
+    try:
+        with pytest.raises(CommandFailedError) as refused:
+            until(lambda: own_pools.kubectl("create", "service", "externalname", "late", "--external-name=example.com"))
+        assert refusal(ApiError(403, "Forbidden", str(refused.value), "apply Service late")).reason == (
+            "NamespaceTerminating"
+        )
+    finally:
+        own_pools.kubectl("patch", "configmap", "c", "--type=merge", "-p", '{"metadata":{"finalizers":null}}')
 
 
 def kubelet_says(pools: Pools, name: str, state: dict[str, Any], last: dict[str, Any] | None = None) -> None:
@@ -236,3 +269,48 @@ def test_a_namespace_with_restricted_pods_admits_them(
     found = pools.wait("barred", "Schedulable", "False", "PodSecurity")
     assert "hostPath" in found["message"]
     pools.kubectl("label", "namespace", pools.namespace, "pod-security.kubernetes.io/enforce-")
+
+
+def test_an_image_that_a_policy_rewrites_is_applied_once(operator: OperatorProcess, pools: Pools, nodes: Nodes) -> None:
+    """As where all images come from a mirror."""
+    nodes(1, cpus=8)
+    with images_rewritten(pools, "mirror.example.com/encoder:1"):
+        pools.apply("mirrored", **CPU_ONLY, scheduling={"nodeSelector": nodes.selector})
+        found = pools.wait("mirrored", "Progressing", "False", "Rewritten")
+        assert "spec.template.spec.containers[main].image of Deployment mirrored-any:" in found["message"]
+        pools.wait("mirrored", "Ready", "True")
+        writes, before = operator.writes(), visits(operator)
+        pools.kubectl("annotate", "encp", "mirrored", "example.com/note=seen")
+        until(lambda: visits(operator) > before)
+        assert operator.writes() == writes
+        pools.patch("mirrored", replicas=2)
+        until(lambda: pools.status("mirrored").get("readyReplicas") == 2)
+        pools.wait("mirrored", "Progressing", "False", "Rewritten")
+        assert "Restored" not in {each["reason"] for each in pools.events("mirrored")}
+
+
+@contextmanager
+def images_rewritten(pools: Pools, image: str) -> Iterator[None]:
+    """Deployments of the namespace get this image, whatever is applied."""
+    name = f"mirror-{pools.namespace}"
+    replace = f'[JSONPatch{{op: "replace", path: "/spec/template/spec/containers/0/image", value: "{image}"}}]'
+    rule = {"apiGroups": ["apps"], "apiVersions": ["v1"], "operations": ["CREATE", "UPDATE"]}
+    policy = {
+        "matchConstraints": {
+            "resourceRules": [{**rule, "resources": ["deployments"]}],
+            "namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": pools.namespace}},
+        },
+        "reinvocationPolicy": "Never",
+        "mutations": [{"patchType": "JSONPatch", "jsonPatch": {"expression": replace}}],
+    }
+    objects = [("MutatingAdmissionPolicy", policy), ("MutatingAdmissionPolicyBinding", {"policyName": name})]
+    for kind, spec in objects:
+        body = {"apiVersion": "admissionregistration.k8s.io/v1", "kind": kind, "metadata": {"name": name}, "spec": spec}
+        pools.control_plane.kubectl("apply", "-f", "-", input=json.dumps(body))
+    try:
+        trial = ("create", "deployment", "trial", "--image=i", "--dry-run=server", "-o", "json")
+        until(lambda: image in pools.kubectl(*trial))
+        yield
+    finally:
+        for kind, _ in objects:
+            pools.control_plane.kubectl("delete", kind, name)

@@ -3,6 +3,7 @@
 import json
 
 from tests.cluster.fixtures import Nodes
+from tests.cluster.kwok import CUSTOM
 
 from operating.operator_process import OperatorProcess, Pools, until
 
@@ -212,3 +213,56 @@ def test_a_child_with_another_pools_label_gets_its_own_back(
     pools.kubectl("label", "service", "mine", "encoderfleet.io/pool=yours", "--overwrite")
     until(lambda: pools.get("service", "mine")["metadata"]["labels"]["encoderfleet.io/pool"] == "mine")
     assert pools.get("service", "yours")
+
+
+def test_another_template_takes_no_more_replicas_than_the_pool_allows(
+    operator: OperatorProcess, pools: Pools, nodes: Nodes
+) -> None:
+    """Each shape has a Deployment of its own, with a `maxUnavailable` of its own; the pool's is that of all of them."""
+    for name in ("m1", "m2", "m3"):
+        nodes(1, cpus=9, labels={"node.kubernetes.io/instance-type": name})
+    spec = {
+        "replicas": 3,
+        "resources": {"gpus": 0, "cpus": 8},
+        "scheduling": {"nodeSelector": nodes.selector},
+        "podTemplate": {"annotations": CUSTOM},  # they serve when the test says so
+    }
+    pools.apply("turns", image="example.com/encoder:1", **spec)
+    until(lambda: len(images_of(pools, "turns")) == 3)
+    for pod in images_of(pools, "turns"):
+        serves(pools, pod)
+    pools.wait("turns", "Progressing", "False", "Complete")
+    assert [each["spec"]["replicas"] for each in pools.deployments("turns")] == [1, 1, 1]
+
+    pools.apply("turns", image="example.com/encoder:2", **spec)
+    for turn in (1, 2, 3):
+        new = until(
+            lambda: [pod for pod, (image, ready) in images_of(pools, "turns").items() if image == 2 and not ready]
+        )
+        pools.wait("turns", "Ready", "False")
+        visits = operator.metric("encoderfleet_reconcile_seconds_count")
+        pools.kubectl("annotate", "encp", "turns", f"turn={turn}", "--overwrite")
+        until(lambda before=visits: operator.metric("encoderfleet_reconcile_seconds_count") > before)
+        there = list(images_of(pools, "turns").values())
+        assert sorted(there) == [(1, True)] * (3 - turn) + [(2, False)] + [(2, True)] * (turn - 1)
+        serves(pools, new[0])
+    pools.wait("turns", "Progressing", "False", "Complete")
+
+
+def images_of(pools: Pools, name: str) -> dict[str, tuple[int, bool]]:
+    """Tag of the image of each pod that has a node and is not leaving, and whether it serves."""
+    return {
+        pod["metadata"]["name"]: (
+            int(pod["spec"]["containers"][0]["image"][-1]),
+            any(each["type"] == "Ready" and each["status"] == "True" for each in pod["status"].get("conditions", ())),
+        )
+        for pod in pools.all("pods", f"encoderfleet.io/pool={name}")
+        if "deletionTimestamp" not in pod["metadata"] and pod["spec"].get("nodeName")
+    }
+
+
+def serves(pools: Pools, pod: str) -> None:
+    """As a kubelet says it."""
+    conditions = [{"type": kind, "status": "True"} for kind in ("PodScheduled", "Ready", "ContainersReady")]
+    patch = json.dumps({"status": {"phase": "Running", "conditions": conditions}})
+    pools.kubectl("patch", "pod", pod, "--subresource=status", "--type=merge", "-p", patch)

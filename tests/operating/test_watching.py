@@ -61,3 +61,25 @@ def test_a_silent_watch_is_noticed_and_made_up_for(
 
         until(unwell)
         assert "misses what happens" in operator.get("/healthz")[1]
+
+
+def test_a_pool_whose_end_is_not_told_is_not_made_again(
+    own_pools: Pools, control_plane: ControlPlane, nodes: Nodes, start_operator: Any, tmp_path: Path
+) -> None:
+    """Its children go, and that is told: made anew they would go again, and so on until a comparison."""
+    nodes(1, cpus=16)
+    spec = {**CPU_ONLY, "scheduling": {"nodeSelector": nodes.selector}}
+    with Proxy(control_plane.kubeconfig, tmp_path) as proxy:
+        operator = start_operator(proxy.kubeconfig).wait_until_ready()
+        own_pools.apply("ended", **spec)
+        own_pools.wait("ended", "Progressing", "False", "Complete")
+        proxy.unheard = "/encoderpools"
+        asked = len(proxy.requests)
+        own_pools.kubectl("delete", "encp", "ended")
+        until(lambda: operator.metric("encoderfleet_pool_desired_replicas", pool="ended") == 0)
+        until(lambda: not own_pools.all("deployments") and not own_pools.all("services"))
+        assert [each for each in proxy.requests[asked:] if each.method == "PATCH" and "/apis/apps/" in each.path] == []
+        # Another one of its name is known as soon as it is looked up.
+        own_pools.apply("ended", **spec)
+        proxy.unheard = "-"
+        own_pools.wait("ended", "Ready", "True")

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from fleet_operator.api.parts import Resources
 from fleet_operator.cluster_plan import REPLAN, UNPINNED, Kept, PoolPlan, ShapePlan, inputs_hash, plan_pool
 from fleet_operator.observed.pods import PodState
-from fleet_operator.reconcile.desired import desired, kept
+from fleet_operator.reconcile.desired import desired, kept, unasked
 from fleet_operator.specs.names import PLAN_ANNOTATION, SHAPE_LABEL
 from fleet_operator.specs.runtime import Images, runtime
 from planning.clusters import GPU_TAINT, TYPE, a_daemon, a_node, a_shape
@@ -549,6 +549,31 @@ def test_pods_that_find_no_node_move_and_do_not_come_back_for_a_while() -> None:
     assert len(deployments(later)) == 1
 
 
+def asked_for(now: Any) -> list[str]:
+    """Instance types of which it is to be asked what others hold there."""
+    return [str(dict(shape.labels)[TYPE]) for shape in unasked(desired(now), now)]
+
+
+def test_what_others_hold_is_asked_only_where_replicas_are_to_come() -> None:
+    pool = a_cluster_pool(replicas=2, resources={"cpus": 8})
+    new = seen(pool, TWO_SHAPES)
+    shapes = {str(dict(row.labels)[TYPE]): row.name for row in desired(new).plan.rows}
+    assert asked_for(new) == ["a"]
+    # Too much is held there: another shape gets them, and is asked for in its turn.
+    assert asked_for(replace(new, others={shapes["a"]: Decimal(26)})) == ["b"]
+    assert asked_for(replace(new, others={shapes["a"]: Decimal(0)})) == []
+    # Once it is planned nobody asks any more, until more replicas come, or the pool is planned anew.
+    made = desired(new)
+    settled = seen(pool, TWO_SHAPES, children=children_of(made))
+    assert asked_for(settled) == []
+    more = a_cluster_pool(replicas=5, resources={"cpus": 8})
+    assert asked_for(seen(more, TWO_SHAPES, children=children_of(made))) == ["b"]
+    other = a_cluster_pool(replicas=2, resources={"cpus": 4})
+    assert asked_for(seen(other, TWO_SHAPES, children=children_of(made))) == ["a"]
+    assert asked_for(seen(a_cluster_pool(replicas=0), TWO_SHAPES)) == []
+    assert asked_for(seen(pool, None)) == []
+
+
 @pytest.mark.parametrize(("seconds", "moved"), [(0, 0), (59, 0), (60, 1), (600, 1)])
 def test_a_pod_moves_when_it_has_waited_for_a_minute(seconds: float, moved: int) -> None:
     pool = a_cluster_pool(replicas=2, resources={"cpus": 8})
@@ -565,6 +590,15 @@ def test_a_pod_that_waits_for_one_that_is_draining_is_given_the_time(seconds: fl
     made = desired(seen(pool, TWO_SHAPES))
     pods = (*waiting_in(made, "a", 1, seconds), a_pod("draining", leaving=True, shape=made.plan.rows[0].name))
     after = desired(seen(pool, TWO_SHAPES, children=children_of(made), pods=pods))
+    assert replicas_of(after) == {"a": 2 - moved, "b": moved}
+
+
+@pytest.mark.parametrize(("pods", "waiting", "moved"), [(2, 1, 1), (3, 1, 0), (3, 2, 1), (4, 2, 0)])
+def test_a_pod_that_a_rollout_adds_moves_no_replica(pods: int, waiting: int, moved: int) -> None:
+    pool = a_cluster_pool(replicas=2, resources={"cpus": 8}, rollout={"maxSurge": 2})
+    made = desired(seen(pool, TWO_SHAPES))
+    children = children_of(made, replicas=pods)
+    after = desired(seen(pool, TWO_SHAPES, children=children, pods=waiting_in(made, "a", waiting, 600)))
     assert replicas_of(after) == {"a": 2 - moved, "b": moved}
 
 

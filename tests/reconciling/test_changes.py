@@ -59,6 +59,28 @@ def test_a_field_that_is_given_up_is_given_up() -> None:
 
 
 @pytest.mark.parametrize(
+    ("live", "wanted", "applied"),
+    [
+        # As the webhook left it.
+        ({"a": "theirs", "b": 1}, {"a": "ours", "b": 1}, False),
+        # One that writes the time, at each write of others too.
+        ({"a": "later", "b": 1}, {"a": "ours", "b": 1}, False),
+        # Somebody changed more of it, or it shall be another one.
+        ({"a": "theirs", "b": 2}, {"a": "ours", "b": 1}, True),
+        ({"a": "theirs", "b": 1}, {"a": "ours, later", "b": 1}, True),
+    ],
+)
+def test_what_another_apply_would_not_change_is_left(
+    live: dict[str, Any], wanted: dict[str, Any], applied: bool
+) -> None:
+    before = an_object(a="ours", b=1)
+    children = there({**before, "spec": {"replicas": 1, **live}})
+    rewritten = {("Service", "vision"): frozenset({"spec.a"})}
+    assert bool(changes([an_object(**wanted)], children, UID, rewritten)) == applied
+    assert changes([an_object(**wanted)], children, UID)
+
+
+@pytest.mark.parametrize(
     ("owner", "metadata", "passing"),
     [
         (None, {}, False),

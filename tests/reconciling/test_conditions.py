@@ -1,5 +1,6 @@
 from collections.abc import Mapping
 from dataclasses import replace
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -11,6 +12,7 @@ from fleet_operator.reconcile.desired import desired
 from fleet_operator.reconcile.finding import Finding
 from fleet_operator.reconcile.late import lacking
 from fleet_operator.reconcile.observation import Observation, Trouble
+from fleet_operator.reconcile.refusals import meddled
 from planning.clusters import TYPE, a_node
 from reconciling.snapshots import (
     NOW,
@@ -398,6 +400,17 @@ def test_several_writes_that_failed_are_all_said() -> None:
     assert TAKEN.message in found["Progressing"].message
 
 
+def test_what_a_webhook_rewrites_is_said_when_all_else_is_done() -> None:
+    (trouble,) = meddled({("Deployment", "vision-x"): frozenset({"spec.b", "spec.a"})})
+    assert trouble.message.startswith("spec.a, spec.b of Deployment vision-x: an admission webhook sets something else")
+    found = told(applied(a_cluster_pool()), trouble)
+    assert found["Progressing"] == Finding("Progressing", "False", "Rewritten", trouble.message)
+    assert found["Ready"].status == "True"
+    found = told(applied(a_cluster_pool(), status={"readyReplicas": 0}), trouble)
+    assert (found["Ready"].reason, found["Progressing"].reason) == ("ReplicasNotReady", "RollingOut")
+    assert told(applied(a_cluster_pool()), trouble, FORBIDDEN)["Progressing"].message == FORBIDDEN.message
+
+
 # Pods of another plan.
 
 
@@ -564,6 +577,13 @@ def test_replicas_that_could_not_be_set_are_said() -> None:
         ({"containerStatuses": [waiting("CrashLoopBackOff")]}, "Crashing", "exit code unknown"),
         ({"containerStatuses": [{"state": ended(1, "x" * 999)}]}, "Crashing", f"exit code 1: {'x' * 300}"),
         ({"containerStatuses": None, "conditions": None}, "", ""),
+        # What runs before it.
+        (
+            {"initContainerStatuses": [{"name": "mesh", "state": ended(1, "no route")}], "containerStatuses": [{}]},
+            "Crashing",
+            "init container mesh: exit code 1: no route",
+        ),
+        ({"initContainerStatuses": [{"name": "mesh", "state": ended(0), "ready": True}]}, "", ""),
     ],
 )
 def test_what_keeps_a_pod_from_running_is_read_from_it(status: dict[str, Any], trouble: str, message: str) -> None:
@@ -597,6 +617,66 @@ def test_a_pod_without_a_node_says_since_when() -> None:
     assert (pod.trouble, pod.message, pod.node) == ("Unschedulable", "0/1 nodes", "")
     assert pod.waiting is not None
     assert (NOW - pod.waiting).total_seconds() == 60
+
+
+SCHEDULED = {"type": "PodScheduled", "status": "True", "lastTransitionTime": "2026-01-01T11:57:00Z"}
+CREATING = {"name": "main", "state": {"waiting": {"reason": "ContainerCreating"}}}
+
+
+@pytest.mark.parametrize(
+    ("status", "seconds", "holding"),
+    [
+        ({}, 180, ""),
+        ({"containerStatuses": [CREATING]}, 180, "ContainerCreating"),
+        (
+            {
+                "initContainerStatuses": [{"name": "init", "started": True, "state": {"running": {}}}],
+                "containerStatuses": [{"name": "main", "state": {"waiting": {"reason": "PodInitializing"}}}],
+            },
+            180,
+            "init container init has not ended",
+        ),
+        # A sidecar runs on by design.
+        (
+            {
+                "initContainerStatuses": [{"name": "mesh", "started": True, "state": {"running": {}}}],
+                "containerStatuses": [CREATING],
+            },
+            180,
+            "ContainerCreating",
+        ),
+        ({"containerStatuses": [{"state": {"running": {}}}]}, None, ""),
+        ({"containerStatuses": [{**waiting("CrashLoopBackOff"), "lastState": ended()}]}, None, ""),
+        ({"phase": "Failed"}, None, ""),
+        ({"conditions": []}, None, ""),
+    ],
+)
+def test_a_pod_that_has_started_nothing_says_since_when(
+    status: dict[str, Any], seconds: int | None, holding: str
+) -> None:
+    body = a_pod_object(**{"conditions": [SCHEDULED], **status})
+    body["spec"]["initContainers"] = [{"name": "mesh", "restartPolicy": "Always"}, {"name": "init"}]
+    pod = read_pod(body)
+    assert (pod.starting and (NOW - pod.starting).total_seconds(), pod.holding) == (seconds, holding)
+
+
+def test_pods_that_start_nothing_for_minutes_are_told_of() -> None:
+    pod = read_pod(a_pod_object(conditions=[SCHEDULED], containerStatuses=[CREATING]))
+    now = applied(a_cluster_pool(**WITH_ALL), status={"readyReplicas": 0}, pods=(pod, replace(pod, name="z")))
+    found = told(now)
+    assert (found["Ready"].reason, found["Healthy"].reason) == ("Starting", "Starting")
+    message = found["Healthy"].message
+    assert message.startswith("vision-any-1 (2 pods) has a node and starts no container (ContainerCreating): ")
+    assert "`kubectl describe pod vision-any-1`" in message
+    # Not before, and then without another cause to look.
+    early = replace(now, now=NOW - timedelta(seconds=1))
+    assert told(early)["Healthy"].reason == "Healthy"
+    assert desired(early).again == 2
+    assert desired(now).again is None
+    # Other trouble says more.
+    crashing = a_pod("z", trouble="Crashing", message="exit code 1")
+    assert told(replace(now, pods=(pod, crashing)))["Healthy"].reason == "Crashing"
+    assert told(replace(now, pods=(replace(pod, leaving=True),)))["Healthy"].reason == "Healthy"
 
 
 def test_a_pod_that_somebody_holds_back_does_not_wait_for_a_node() -> None:

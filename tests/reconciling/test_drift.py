@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fleet_operator.reconcile.drift import APPLIED, covers, sealed
+from fleet_operator.reconcile.drift import APPLIED, covers, differences, sealed
 
 
 @pytest.mark.parametrize(
@@ -184,3 +184,32 @@ def test_the_order_of_fields_does_not_change_the_hash(spec: dict[str, Any]) -> N
     body = {"metadata": {"name": "a"}, "spec": spec}
     turned = {"spec": dict(reversed(spec.items())), "metadata": {"name": "a"}}
     assert sealed(body) == sealed(turned)
+
+
+@pytest.mark.parametrize(
+    ("live", "applied", "where"),
+    [
+        ({"a": 1, "b": 2}, {"a": 1}, ""),
+        ({"a": 1}, {"a": 2}, "a"),
+        ({"a": {"b": {"c": 1, "d": 1}}}, {"a": {"b": {"c": 2, "d": 1, "e": 3}}}, "a.b.c a.b.e"),
+        ({"a": None}, {"a": {"b": 1}}, "a"),
+        ({"a": {"b": 1}}, {"a": 1}, "a"),
+        (
+            {"containers": [{"name": "theirs"}, {"name": "main", "image": "mirror/a"}]},
+            {"containers": [{"name": "main", "image": "a", "tty": True}]},
+            "containers[main].image containers[main].tty",
+        ),
+        ({"env": []}, {"env": [{"name": "A"}]}, "env[A]"),
+        ({"command": ["a"]}, {"command": ["a", "b"]}, "command"),
+        ({"requests": {"cpu": "500m", "memory": "1"}}, {"requests": {"cpu": "0.5", "memory": "2"}}, "requests.memory"),
+        ({"mount": {"readOnly": True}}, {"mount": {"readOnly": False}}, "mount.readOnly"),
+        ({}, {"lifecycle": {"preStop": {"sleep": {"seconds": 5}}}}, "lifecycle"),
+    ],
+)
+def test_where_an_object_is_another_one_is_said(live: Any, applied: Any, where: str) -> None:
+    assert differences(live, applied) == set(where.split())
+
+
+@given(OBJECTS, OBJECTS)
+def test_there_is_a_difference_where_not_all_is_covered(live: Any, applied: Any) -> None:
+    assert bool(differences(live, applied)) == (not covers(live, applied))

@@ -184,6 +184,20 @@ def test_a_share_that_is_another_one_is_news() -> None:
     assert planned.message.startswith(f"{made.plan.rows[0].name}: 15 CPUs a replica: 16 allocatable")
 
 
+def test_a_shape_without_replicas_is_no_news_until_it_has_some() -> None:
+    nodes = [NODE, a_node("l", cpu=64, labels={TYPE: "large"})]
+    used, unused = (written(a_cluster_pool(replicas=count), nodes) for count in (2, 1))
+    (small,) = [row for row in unused["threadPlan"] if not row["replicas"]]
+    assert [each.message.partition("-")[0] for each in news({}, unused)] == ["large"]
+    # Somebody's pods hold a part of it now.
+    other = {
+        **unused,
+        "threadPlan": [{**row, "cpusPerReplica": 9} if row is small else row for row in unused["threadPlan"]],
+    }
+    assert news(unused, other) == []
+    assert [each.message.partition("-")[0] for each in news(unused, used)] == ["x"]
+
+
 def test_a_shape_on_which_nothing_can_run_is_no_plan() -> None:
     pool = a_cluster_pool(resources={"gpus": 0})
     nodes = [NODE, a_node("s", cpu=1, labels={TYPE: "small"})]

@@ -330,6 +330,10 @@ def test_a_fingerprint_stays_while_nobody_tells_it() -> None:
     assert written(fingerprint="new", status={"fingerprint": "abc"})["fingerprint"] == "new"
 
 
+def test_replicas_that_do_not_agree_have_no_fingerprint() -> None:
+    assert "fingerprint" not in written(fingerprint="", status={"fingerprint": "abc"})
+
+
 @pytest.mark.parametrize(
     ("model", "text"),
     [

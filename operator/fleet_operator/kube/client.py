@@ -95,6 +95,12 @@ class Api:
                 return None
             raise
 
+    async def find(self, kind: str, namespace: str, name: str) -> Object | None:
+        """As `get`, for who may only list."""
+        async for each in self.list(kind, namespace, fieldSelector=f"metadata.name={name}"):
+            return each
+        return None
+
     async def list(
         self, kind: str, namespace: str | None, *, metadata_only: bool = False, **query: str
     ) -> AsyncIterator[Object]:

@@ -59,10 +59,19 @@ class Mirror:
         self.pools[key] = {**body, "metadata": meta}
         return key
 
-    def remove_pool(self, namespace: str, name: str) -> Key:
-        """A pool is gone."""
+    def update_pool(self, body: Mapping[str, Any]) -> None:
+        """The answer to a write of ours. It may come after the pool's end was told, and brings no pool back."""
+        known = self.pools.get(Key(body["metadata"]["namespace"], body["metadata"]["name"]))
+        if known and known["metadata"]["uid"] == body["metadata"]["uid"]:
+            self.put_pool(body)
+
+    def remove_pool(self, namespace: str, name: str, uid: str) -> Key | None:
+        """A pool is gone. Returns its key, None where another one has its name by now, or none had."""
         key = Key(namespace, name)
-        self.pools.pop(key, None)
+        known = self.pools.get(key)
+        if known is None or known["metadata"]["uid"] != uid:
+            return None
+        del self.pools[key]
         self._parsed.pop(key, None)
         return key
 
@@ -193,6 +202,8 @@ class Mirror:
     def remains(self, kind: str, namespace: str, name: str) -> dict[str, Any]:
         """What is known of an object, as a watch would tell of its end."""
         pool, uid = "", ""
+        if kind == KIND and Key(namespace, name) in self.pools:
+            uid = self.pools[Key(namespace, name)]["metadata"]["uid"]
         for key, pods in self._pods.items():
             if kind == "Pod" and key.namespace == namespace and name in pods:
                 pool = key.name

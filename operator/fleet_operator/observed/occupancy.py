@@ -3,6 +3,8 @@
 Asked for when a shape is planned, node by node: to watch every pod of a cluster would cost far more than it tells.
 """
 
+import asyncio
+import logging
 import time
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -11,9 +13,12 @@ from statistics import median_low
 from typing import Any
 
 from fleet_operator.kube.client import Api
+from fleet_operator.kube.errors import ApiError
 from fleet_operator.nodes.requests import cpu_request, devices
 from fleet_operator.observed.mirror import Key
 from fleet_operator.specs.names import POOL_LABEL
+
+log = logging.getLogger(__name__)
 
 FRESH_SECONDS = 60.0
 
@@ -42,10 +47,13 @@ class Occupancy:
         """CPUs that others than `pool` hold on one node: the lower median over `nodes`, a few of a shape.
 
         A median, as one busy node shall not take threads from all others: on that one, fewer replicas fit.
+
+        Raises:
+            ApiError: It cannot be asked at the moment.
         """
         amounts = []
-        for name in nodes:
-            others = [each for each in await self._holders(name) if each.pool != pool and device not in each.devices]
+        for holders in await asyncio.gather(*map(self._holders, nodes)):
+            others = [each for each in holders if each.pool != pool and device not in each.devices]
             amounts.append(sum((each.cpus for each in others), Decimal(0)))
         return median_low(amounts) if amounts else Decimal(0)
 
@@ -55,10 +63,22 @@ class Occupancy:
         now = time.monotonic()
         known = self._known.get(node)
         if known is None or now - known[0] > FRESH_SECONDS:
-            pods = [each async for each in self._api.list("Pod", None, fieldSelector=f"spec.nodeName={node}")]
+            holders = await self._ask(self._api, node)
             self._known = {name: each for name, each in self._known.items() if now - each[0] <= FRESH_SECONDS}
-            known = self._known[node] = (now, tuple(holder for pod in pods if (holder := read_holder(pod))))
+            known = self._known[node] = (now, holders)
         return known[1]
+
+    async def _ask(self, api: Api, node: str) -> tuple[Holder, ...]:
+        # From the API server's memory, where pods are by node; what it has not heard of yet is too new to matter.
+        try:
+            found = api.list("Pod", None, fieldSelector=f"spec.nodeName={node}", resourceVersion="0")
+            pods = [each async for each in found]
+        except ApiError as error:
+            if error.passing:
+                raise  # the plan is kept for as long as there are pods: better late than wrong
+            log.warning("pods of node %s not read, so they hold nothing: %s", node, error)
+            return ()
+        return tuple(holder for pod in pods if (holder := read_holder(pod)))
 
 
 def read_holder(pod: Mapping[str, Any]) -> Holder | None:

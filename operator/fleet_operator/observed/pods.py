@@ -28,6 +28,8 @@ class PodState:
         ip: Its address, empty where it has none.
         cost: `pod-deletion-cost`, as it is set.
         over: It has ended for good. It stays in the list for long, and its address may be another pod's by now.
+        starting: Since when it has a node and none of its containers has started; None where one has.
+        holding: What its containers wait for then, as far as its status says.
     """
 
     name: str
@@ -41,6 +43,8 @@ class PodState:
     node: str
     cost: int
     over: bool
+    starting: datetime | None = None
+    holding: str = ""
 
 
 def read_pod(body: Mapping[str, Any]) -> PodState:
@@ -51,7 +55,11 @@ def read_pod(body: Mapping[str, Any]) -> PodState:
     waiting = None
     # One that is over stays in the list for long, and another has come for it.
     over = status.get("phase") in ("Failed", "Succeeded")
-    trouble, message = ("", "") if over else _container_trouble(status.get("containerStatuses") or ())
+    inits, containers = status.get("initContainerStatuses") or (), status.get("containerStatuses") or ()
+    trouble, message = ("", "") if over else _trouble(inits, containers)
+    starting = None
+    if scheduled.get("status") == "True" and not over and not any(map(_has_started, containers)):
+        starting = read_time(scheduled.get("lastTransitionTime") or meta["creationTimestamp"])
     if scheduled.get("status") == "False" and not over and not (body.get("spec") or {}).get("nodeName"):
         reason, said = scheduled.get("reason"), scheduled.get("message") or ""
         if reason == "SchedulingGated":
@@ -72,7 +80,35 @@ def read_pod(body: Mapping[str, Any]) -> PodState:
         node=(body.get("spec") or {}).get("nodeName") or "",
         cost=_whole((meta.get("annotations") or {}).get(DELETION_COST)),
         over=over,
+        starting=starting,
+        holding=_holding(body.get("spec") or {}, inits, containers) if starting else "",
     )
+
+
+def _trouble(inits: Iterable[Mapping[str, Any]], containers: Iterable[Mapping[str, Any]]) -> tuple[str, str]:
+    """Of what runs before the encoder too: nearly always somebody has added it."""
+    for each in inits:
+        trouble, message = _container_trouble([each])
+        if trouble:
+            return trouble, f"init container {each.get('name')}: {message}"
+    return _container_trouble(containers)
+
+
+def _has_started(container: Mapping[str, Any]) -> bool:
+    state, last = container.get("state") or {}, container.get("lastState") or {}
+    return bool("running" in state or "terminated" in state or "terminated" in last)
+
+
+def _holding(
+    spec: Mapping[str, Any], inits: Iterable[Mapping[str, Any]], containers: Iterable[Mapping[str, Any]]
+) -> str:
+    sidecars = {each["name"] for each in spec.get("initContainers") or () if each.get("restartPolicy") == "Always"}
+    for each in inits:
+        runs_on = each.get("name") in sidecars and each.get("started")
+        if "running" in (each.get("state") or {}) and not runs_on:
+            return f"init container {each.get('name')} has not ended"
+    waiting = [((each.get("state") or {}).get("waiting") or {}).get("reason") for each in (*inits, *containers)]
+    return next((reason for reason in waiting if reason), "")
 
 
 def _container_trouble(statuses: Iterable[Mapping[str, Any]]) -> tuple[str, str]:

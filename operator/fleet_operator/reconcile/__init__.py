@@ -1,1 +1,1 @@
-"""Observe, plan, apply, report. All of it but `reconciler.py` and `queue.py` is pure."""
+"""Observe, plan, apply, report. All of it but `reconciler.py`, `writing.py` and `queue.py` is pure."""

@@ -2,10 +2,11 @@
 
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 
 from fleet_operator.kube.resources import CHILDREN, DISPOSABLE
 from fleet_operator.observed.children import Child
-from fleet_operator.reconcile.drift import APPLIED, covers
+from fleet_operator.reconcile.drift import APPLIED, covers, differences
 from fleet_operator.specs.names import Object
 
 
@@ -44,16 +45,43 @@ class Blocked:
     passing: bool
 
 
-Change = Apply | Delete | Blocked
+@dataclass(frozen=True, slots=True)
+class Resize:
+    """Set a Deployment's replicas and leave its pods as they are: the rest of it waits; see `rollout`.
+
+    Attributes:
+        body: The Deployment as it shall be in the end.
+        uid: Of the Deployment that is there.
+        replicas: That it shall have now.
+        annotations: That go with them; None removes one.
+    """
+
+    body: Object
+    uid: str
+    replicas: int
+    annotations: Mapping[str, str | None]
 
 
-def changes(objects: Iterable[Object], children: Mapping[tuple[str, str], Child], uid: str) -> list[Change]:
-    """The writes, in order; none where all is as it shall be.
+Change = Apply | Delete | Blocked | Resize
+
+
+Rewritten = Mapping[tuple[str, str], frozenset[str]]
+"""By kind and name: fields that do not stay as they are applied, as a webhook sets them to something else."""
+
+
+def changes(
+    objects: Iterable[Object],
+    children: Mapping[tuple[str, str], Child],
+    uid: str,
+    rewritten: Rewritten = MappingProxyType({}),
+) -> list[Change]:
+    """The writes, in order; none where all is as it shall be, or as near to that as it can be.
 
     Args:
         objects: What shall be, sealed.
         children: What is, of any owner.
         uid: Of the pool.
+        rewritten: What another apply would not change. An object that shall be another one is applied all the same.
     """
     result: list[Change] = []
     wanted = set()
@@ -65,7 +93,7 @@ def changes(objects: Iterable[Object], children: Mapping[tuple[str, str], Child]
             result.append(Apply(body, new=True, restores=False))
         elif child.owner != uid or child.leaving:
             result.append(Blocked(body, passing=child.leaving or bool(child.owner)))
-        elif not covers(child.body, _content(body)):
+        elif not covers(child.body, content(body)) and not stays(child, body, rewritten.get(key, frozenset())):
             result.append(Apply(body, new=False, restores=_hash(child.body) == _hash(body)))
     extra = [
         child
@@ -94,7 +122,13 @@ def must_wait(change: Change, taken: Collection[str]) -> bool:
     return isinstance(change, Apply) and kind_of(change) == "Deployment" and "ServiceAccount" in taken
 
 
-def _content(body: Object) -> Object:
+def stays(child: Child, body: Object, rewritten: frozenset[str]) -> bool:
+    """Whether an object differs from what was applied in nothing but fields that were rewritten."""
+    return bool(rewritten) and differences(child.body, content(body)) <= rewritten
+
+
+def content(body: Object) -> Object:
+    """What a child keeps of an object."""
     return {key: value for key, value in body.items() if key not in ("apiVersion", "kind")}
 
 

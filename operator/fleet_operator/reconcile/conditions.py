@@ -9,9 +9,9 @@ from typing import Any
 
 from fleet_operator.cluster_plan import REPLAN, UNPINNED, PoolPlan
 from fleet_operator.observed.pods import PodState
-from fleet_operator.reconcile.desired import Desired
+from fleet_operator.reconcile.desired import SLOW_AFTER, Desired
 from fleet_operator.reconcile.finding import PAUSED, Finding
-from fleet_operator.reconcile.observation import Observation, Trouble
+from fleet_operator.reconcile.observation import REWRITTEN, Observation, Trouble
 from fleet_operator.reconcile.scaling_condition import scaling
 from fleet_operator.wording import counted
 
@@ -26,6 +26,12 @@ _HEALTH = {
 }
 
 
+_STUCK = (
+    "the conditions Schedulable and Healthy say why; where both are True, the encoder runs and never says that it is "
+    "ready: its log says what it waits for"
+)
+
+
 def findings(seen: Observation, made: Desired, troubles: Sequence[Trouble]) -> tuple[Finding, ...]:
     """All conditions of a pool.
 
@@ -36,10 +42,14 @@ def findings(seen: Observation, made: Desired, troubles: Sequence[Trouble]) -> t
     """
     planned = threads_planned(seen, made.plan)
     schedulable = _schedulable(seen, made.plan, planned)
-    healthy = _healthy(seen.pods)
+    healthy = _healthy(seen)
+    failed = [trouble for trouble in troubles if trouble.reason != REWRITTEN]
+    progressing = _progressing(seen, made, planned, failed)
+    if progressing.reason == "Complete" and troubles:
+        progressing = _failed(troubles)
     return (
-        _ready(seen, planned, schedulable, healthy, troubles),
-        _progressing(seen, made, planned, troubles),
+        _ready(seen, planned, schedulable, healthy, failed),
+        progressing,
         planned,
         scaling(seen),
         schedulable,
@@ -121,8 +131,7 @@ def _progressing(seen: Observation, made: Desired, planned: Finding, troubles: S
     if seen.pool.spec.paused:
         return Finding("Progressing", "False", "Paused", PAUSED)
     if troubles:
-        messages = dict.fromkeys(trouble.message for trouble in troubles)
-        return Finding("Progressing", "False", troubles[0].reason, "; ".join(messages))
+        return _failed(troubles)
     if not made.plan.runnable and seen.pool.spec.replicas:
         return Finding("Progressing", "False", planned.reason, planned.message)
     for body in seen.deployments.values():
@@ -130,12 +139,21 @@ def _progressing(seen: Observation, made: Desired, planned: Finding, troubles: S
         progress = conditions.get("Progressing") or {}
         if progress.get("reason") == "ProgressDeadlineExceeded":
             said = f"{body['metadata']['name']}: {progress.get('message') or 'it takes too long'}"
-            return Finding("Progressing", "False", "Stuck", f"{said}; the conditions Schedulable and Healthy say why")
+            return Finding("Progressing", "False", "Stuck", f"{said}; {_STUCK}")
     rolling = {body["metadata"]["name"] for body in made.objects if body["kind"] == "Deployment"} | {*seen.deployments}
     rolling -= {name for name, body in seen.deployments.items() if _settled(body)}
-    if rolling:
-        return Finding("Progressing", "True", "RollingOut", f"pods are coming or going: {', '.join(sorted(rolling))}")
+    rolling -= {*made.waiting}
+    if rolling or made.waiting:
+        said = f"pods are coming or going: {', '.join(sorted(rolling))}" if rolling else "replicas are away"
+        if made.waiting:
+            said += f"; the new template of {', '.join(made.waiting)} waits until the others serve (spec.rollout)"
+        return Finding("Progressing", "True", "RollingOut", said)
     return Finding("Progressing", "False", "Complete", "all pods are as they shall be")
+
+
+def _failed(troubles: Sequence[Trouble]) -> Finding:
+    messages = dict.fromkeys(trouble.message for trouble in troubles)
+    return Finding("Progressing", "False", troubles[0].reason, "; ".join(messages))
 
 
 def _settled(body: Mapping[str, Any]) -> bool:
@@ -178,10 +196,22 @@ def _refused(message: str) -> Finding:
     return Finding("Schedulable", "False", "PodsRefused", f"{message}: {advice}")
 
 
-def _healthy(pods: Iterable[PodState]) -> Finding:
-    sick = sorted((pod for pod in pods if pod.trouble in _HEALTH and not pod.leaving), key=lambda pod: pod.name)
-    if not sick:
-        return Finding("Healthy", "True", "Healthy", "no pod is in trouble")
-    first = sick[0]
-    count = f" ({len(sick)} pods)" if len(sick) > 1 else ""
-    return Finding("Healthy", "False", first.trouble, f"{_HEALTH[first.trouble]}. {first.name}{count}: {first.message}")
+def _healthy(seen: Observation) -> Finding:
+    staying = sorted((pod for pod in seen.pods if not pod.leaving), key=lambda pod: pod.name)
+    sick = [pod for pod in staying if pod.trouble in _HEALTH]
+    if sick:
+        first = sick[0]
+        return Finding("Healthy", "False", first.trouble, f"{_HEALTH[first.trouble]}. {_named(sick)}: {first.message}")
+    slow = [pod for pod in staying if pod.starting is not None and seen.now - pod.starting >= SLOW_AFTER]
+    if slow:
+        advice = f"`kubectl describe pod {slow[0].name}` says what for, such as a volume or a large image"
+        said = f" ({slow[0].holding})" if slow[0].holding else ""
+        return Finding(
+            "Healthy", "False", "Starting", f"{_named(slow)} has a node and starts no container{said}: {advice}"
+        )
+    return Finding("Healthy", "True", "Healthy", "no pod is in trouble")
+
+
+def _named(pods: Sequence[PodState]) -> str:
+    """The first, and how many there are."""
+    return f"{pods[0].name}{f' ({len(pods)} pods)' if len(pods) > 1 else ''}"

@@ -9,8 +9,10 @@ from fleet_operator.api import EncoderPool
 from fleet_operator.api.pool import GROUP
 from fleet_operator.cluster_plan import Kept, PoolPlan, ShapePlan, plan_pool
 from fleet_operator.nodes.distribute import Group, distribute
+from fleet_operator.nodes.shapes import Shape
 from fleet_operator.reconcile.drift import sealed
 from fleet_operator.reconcile.observation import Observation
+from fleet_operator.reconcile.rollout import spare
 from fleet_operator.specs.account import account
 from fleet_operator.specs.autoscalers import horizontal_autoscaler, scaled_object
 from fleet_operator.specs.deployment import deployment, grace_seconds
@@ -24,6 +26,8 @@ from fleet_operator.timestamps import read_time, write_time
 
 STUCK_AFTER = timedelta(seconds=60)
 """A pod that has found no node for so long may go to another shape, unless it waits for one that is still leaving."""
+SLOW_AFTER = timedelta(minutes=3)
+"""A pod that has had a node for so long and has started no container is told of."""
 FULL_FOR = timedelta(minutes=10)
 """So long a shape that pods moved away from gets no further ones."""
 FULL_SINCE = f"{GROUP}/full-since"
@@ -39,19 +43,21 @@ class Desired:
         replicas: How many, by shape.
         objects: All that the pool shall own, in the order of application.
         again: After so many seconds the answer may be another one although nothing happened; None where not.
+        waiting: Names of Deployments whose new template waits until others serve; see `turns`.
     """
 
     plan: PoolPlan
     replicas: Mapping[str, int]
     objects: tuple[Object, ...]
     again: float | None
+    waiting: tuple[str, ...] = ()
 
 
 def desired(seen: Observation) -> Desired:
     """What shall be, by what was seen."""
     plan = plan_pool(seen.pool, seen.shapes, seen.others, kept(seen.deployments.values()))
     groups = [_group(row, plan, seen) for row in plan.runnable]
-    spread = distribute(seen.pool.spec.replicas, groups, _away(seen.pool))
+    spread = distribute(seen.pool.spec.replicas, groups, spare(seen.pool, seen.deployments))
     objects = _shared(seen.pool, seen.uid, seen.kinds, seen)
     for row, group in zip(plan.runnable, groups, strict=True):
         count = spread.counts[row.name]
@@ -59,6 +65,16 @@ def desired(seen: Observation) -> Desired:
         if count or group.full or _exists(row.name, seen):
             objects.append(_deployment(row, count, row.name in spread.left, seen))
     return Desired(plan, spread.counts, tuple(map(sealed, objects)), _again(groups, seen))
+
+
+def unasked(made: Desired, seen: Observation) -> list[Shape]:
+    """Shapes on which replicas are about to be planned, and of which it is not known yet what other pods hold there.
+
+    Of no others: a plan that there is is kept, and what is not used is nobody's concern.
+    """
+    planned = {each.shape for each in kept(seen.deployments.values()) if each.inputs == made.plan.inputs}
+    rows = [row for row in made.plan.runnable if made.replicas[row.name] and row.name not in planned]
+    return [row.shape for row in rows if row.shape is not None and row.name not in seen.others]
 
 
 def kept(deployments: Iterable[Mapping[str, Any]]) -> list[Kept]:
@@ -81,23 +97,18 @@ def _group(row: ShapePlan, plan: PoolPlan, seen: Observation) -> Group:
     body = seen.deployments.get(deployment_name(seen.pool.metadata.name, row.name)) or {}
     since, patience = _full_since(body), _patience(seen)
     waiting = [pod.waiting for pod in seen.pods if pod.shape == row.name and pod.waiting and not pod.leaving]
+    replicas, status = (body.get("spec") or {}).get("replicas") or 0, body.get("status") or {}
+    # A rollout that adds pods first, then takes others away, may find no node for them; no replica waits for one then.
+    surplus = max(0, (status.get("replicas") or 0) - replicas)
     return Group(
         name=row.name,
         places=row.places,
-        replicas=(body.get("spec") or {}).get("replicas") or 0,
-        ready=(body.get("status") or {}).get("readyReplicas") or 0,
-        stuck=sum(seen.now - each >= patience for each in waiting),
+        replicas=replicas,
+        ready=status.get("readyReplicas") or 0,
+        stuck=max(0, sum(seen.now - each >= patience for each in waiting) - surplus),
         full=since is not None and seen.now - since < FULL_FOR,
         former=row.inputs != plan.inputs,
     )
-
-
-def _away(pool: EncoderPool) -> int:
-    """How many replicas may be away while others come in their place."""
-    allowed = pool.spec.rollout.max_unavailable
-    if isinstance(allowed, str):
-        allowed = pool.spec.replicas * int(allowed.removesuffix("%")) // 100
-    return max(1, allowed)
 
 
 def _patience(seen: Observation) -> timedelta:
@@ -157,9 +168,10 @@ def _scaled_by(pool: EncoderPool) -> str:
 
 
 def _again(groups: Iterable[Group], seen: Observation) -> float | None:
-    """When a waiting pod counts as stuck, or a full shape as free again."""
+    """When a waiting pod counts as stuck, a starting one as slow, or a full shape as free again."""
     patience = _patience(seen)
     moments = [pod.waiting + patience for pod in seen.pods if pod.waiting is not None and not pod.leaving]
+    moments += [pod.starting + SLOW_AFTER for pod in seen.pods if pod.starting is not None and not pod.leaving]
     if any(group.full for group in groups):
         moments += [since + FULL_FOR for body in seen.deployments.values() if (since := _full_since(body)) is not None]
     later = [(moment - seen.now).total_seconds() for moment in moments if moment > seen.now]

@@ -5,7 +5,7 @@ Only fields that were applied count: what the API server filled in, and what oth
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from fleet_operator.api.pool import GROUP
@@ -35,6 +35,27 @@ def covers(live: Any, applied: Any) -> bool:
     return _covers(live, applied, amounts=False)
 
 
+def differences(live: Any, applied: Any) -> frozenset[str]:
+    """Where `live` has not what was applied: `spec.template.spec.containers[main].image`. None where it has all."""
+    return frozenset(_differences(live, applied, "", amounts=False))
+
+
+def _differences(live: Any, applied: Any, path: str, *, amounts: bool) -> Iterator[str]:
+    if _covers(live, applied, amounts=amounts):
+        return
+    if isinstance(applied, dict) and isinstance(live, dict):
+        for key, each in applied.items():
+            if not _has(live, key, each, amounts=amounts):
+                where = f"{path}.{key}" if path else key
+                yield from _differences(live.get(key), each, where, amounts=amounts or key in _AMOUNTS)
+    elif isinstance(applied, list | tuple) and isinstance(live, list) and (named := _names(applied)) is not None:
+        there = _by(named, live)
+        for each in applied:
+            yield from _differences(there.get(each[named]), each, f"{path}[{each[named]}]", amounts=False)
+    else:
+        yield path
+
+
 def _covers(live: Any, applied: Any, *, amounts: bool) -> bool:
     if live == applied:
         return True  # most of an object is, and this is far faster than to look into it
@@ -54,11 +75,20 @@ def _has(there: Mapping[str, Any], key: str, applied: Any, *, amounts: bool) -> 
 
 
 def _covers_list(live: Sequence[Any], applied: Sequence[Any]) -> bool:
-    key = next((key for key in _KEYS if _unique(applied, key)), None)
+    key = _names(applied)
     if key is None:
         return len(live) == len(applied) and all(map(covers, live, applied))
-    there = {each[key]: each for each in live if isinstance(each, dict) and key in each}
+    there = _by(key, live)
     return all(covers(there.get(each[key]), each) and each[key] in there for each in applied)
+
+
+def _names(entries: Sequence[Any]) -> str | None:
+    """What tells the entries apart."""
+    return next((key for key in _KEYS if _unique(entries, key)), None)
+
+
+def _by(key: str, entries: Sequence[Any]) -> dict[Any, Any]:
+    return {each[key]: each for each in entries if isinstance(each, dict) and key in each}
 
 
 def _unique(entries: Sequence[Any], key: str) -> bool:

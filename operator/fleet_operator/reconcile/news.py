@@ -31,12 +31,13 @@ def news(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[News]:
 
 
 def _plans(old: Mapping[str, Any], new: Mapping[str, Any]) -> Iterable[News]:
-    """A shape's replicas are planned anew."""
-    before = {row["name"]: row for row in old.get("threadPlan") or ()}
+    """A shape's replicas are planned anew. Where there are none, what would be planned is no news."""
+    before = {row["name"]: row for row in old.get("threadPlan") or () if row.get("replicas")}
     for row in new.get("threadPlan") or ():
         share = (row["cpusPerReplica"], row["gpusPerReplica"])
         known = before.get(row["name"])
-        if row["cpusPerReplica"] and (known is None or (known["cpusPerReplica"], known["gpusPerReplica"]) != share):
+        same = known is not None and (known["cpusPerReplica"], known["gpusPerReplica"]) == share
+        if row["replicas"] and not same:
             told = counted(share[0], "CPU") + (f", {counted(share[1], 'GPU')}" if share[1] else "")
             yield News("Normal", "Planned", f"{row['name']}: {told} a replica: {row['reason']}")
 

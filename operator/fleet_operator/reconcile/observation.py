@@ -13,13 +13,16 @@ from fleet_operator.observed.children import Child
 from fleet_operator.observed.pods import PodState
 from fleet_operator.specs.runtime import Images
 
+REWRITTEN = "Rewritten"
+"""Reason of the one trouble that keeps nothing from being done."""
+
 
 @dataclass(frozen=True, slots=True)
 class Trouble:
-    """A write that failed.
+    """A write that failed, or that did not do what it should.
 
     Attributes:
-        reason: One word: `Forbidden`, `Rejected`, `NameTaken`, `ApiUnavailable`.
+        reason: One word: `Forbidden`, `Rejected`, `NameTaken`, `ApiUnavailable`, `Rewritten`.
         message: What happened and what to do.
     """
 
@@ -44,7 +47,7 @@ class Observation:
         images: Where the pool names none.
         decision: What the autoscaler last found, None where it does not look or has not yet.
         now: UTC.
-        fingerprint: Of the model that the encoders serve; empty where it is not known.
+        fingerprint: Of the model that the encoders serve; empty where they do not agree, None where it is not known.
         refusal: Why the autoscaler's last decision could not be done; empty where it could.
         deployments: Of the children, the pool's own Deployments, by name.
     """
@@ -61,7 +64,7 @@ class Observation:
     images: Images
     decision: Decision | None
     now: datetime
-    fingerprint: str = ""
+    fingerprint: str | None = None
     refusal: str = ""
     deployments: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 

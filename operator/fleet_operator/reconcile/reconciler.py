@@ -1,40 +1,34 @@
 """One visit to a pool: observe, plan, apply, report. Touches the world and decides nothing."""
 
-import logging
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from datetime import UTC, datetime
 from decimal import Decimal
-from typing import Any, Protocol
+from typing import Any
 
 from fleet_operator.api import EncoderPool, PoolError
 from fleet_operator.api.crd import APPLY
-from fleet_operator.autoscale import Decision
-from fleet_operator.cluster_plan import inputs_hash
-from fleet_operator.kube.client import Api
 from fleet_operator.kube.errors import ApiError
-from fleet_operator.kube.events import Recorder, Subject
+from fleet_operator.kube.events import Subject
 from fleet_operator.nodes.shapes import Shape, label_keys, shapes
-from fleet_operator.observed.children import read_child
-from fleet_operator.observed.mirror import Key, Mirror
-from fleet_operator.observed.occupancy import Occupancy
-from fleet_operator.reconcile.changes import Apply, Blocked, Change, Delete, changes, kind_of, must_wait
-from fleet_operator.reconcile.desired import desired, kept
+from fleet_operator.observed.mirror import Key
+from fleet_operator.reconcile.changes import changes
+from fleet_operator.reconcile.desired import desired, unasked
 from fleet_operator.reconcile.invalid import invalid_status
 from fleet_operator.reconcile.late import lacking
 from fleet_operator.reconcile.news import news
 from fleet_operator.reconcile.observation import Observation, Trouble
+from fleet_operator.reconcile.refusals import meddled
 from fleet_operator.reconcile.status import difference, status
-from fleet_operator.specs.names import DELETION_COST
-from fleet_operator.specs.runtime import Images
-
-log = logging.getLogger(__name__)
+from fleet_operator.reconcile.turns import taking_turns
+from fleet_operator.reconcile.world import World
+from fleet_operator.reconcile.writing import GoneError, Writer
+from fleet_operator.specs.names import deployment_name
 
 BLOCKED_SECONDS = 5.0
 """How soon to look again at a name that another object has."""
 TROUBLE_SECONDS = 60.0
 """How soon to try again what only somebody's change can mend: a right, a quota, a name."""
-
 
 OUTDATED = Trouble(
     "DefinitionOutdated",
@@ -43,101 +37,67 @@ OUTDATED = Trouble(
 )
 
 
-class Insight(Protocol):
-    """What the encoders of a pool say of themselves; see `scaling.scaler`."""
-
-    def decision(self, key: Key) -> Decision | None:
-        """About its replicas."""
-
-    def fingerprint(self, key: Key) -> str:
-        """Of its model."""
-
-    def refusal(self, key: Key) -> str:
-        """Why the last decision could not be done."""
-
-    def costs(self, key: Key) -> Mapping[str, int]:
-        """Of deleting each pod."""
-
-
-@dataclass
-class World:
-    """What a reconciler works with.
-
-    Attributes:
-        api: The API server.
-        mirror: What is known of the cluster.
-        recorder: Of events.
-        images: Where a pool names none.
-        kinds: Optional kinds that the cluster has.
-        reads_nodes: Whether nodes are watched.
-        occupancy: What other pods hold on nodes.
-        outdated: Whether the definition in the cluster is not this operator's.
-        late: Optional kinds that the cluster got after the operator had started.
-        insight: What is known of the encoders themselves.
-    """
-
-    api: Api
-    mirror: Mirror
-    recorder: Recorder
-    images: Images
-    kinds: frozenset[str]
-    reads_nodes: bool
-    occupancy: Occupancy
-    outdated: bool = False
-    late: frozenset[str] = frozenset()
-    insight: Insight | None = None
-
-
 class Reconciler:
     """Visits pools."""
 
     def __init__(self, world: World) -> None:
         self._world = world
+        self._writer = Writer(world)
 
     async def visit(self, key: Key) -> float | None:
         """Make the pool what it shall be. Returns after how many seconds to look again without a cause.
 
         Raises:
-            ApiError: The API server cannot be reached, or asks to be left alone: try again later.
+            ApiError: Something failed that may pass by itself: try again later. What could be done and told is.
         """
         body = self._world.mirror.pools.get(key)
         if body is None or "deletionTimestamp" in body["metadata"]:
+            self._writer.forget(key)
             return None  # its children go by their ownerReferences
+        try:
+            return await self._visit(key, body)
+        except GoneError:
+            self._writer.forget(key)
+            return 0.0 if key in self._world.mirror.pools else None  # another one may have its name
+
+    async def _visit(self, key: Key, body: Mapping[str, Any]) -> float | None:
         try:
             pool = self._world.mirror.parsed(key)
         except PoolError as error:
             problems = "; ".join(map(str, error.problems))
             await self._report(key, body, invalid_status(body, problems, _now(), outdated=self._world.outdated))
             return None
-        seen = await self._observe(key, pool, body)
+        seen = self._snapshot(key, pool, body, self._shapes(pool), {})
         made = desired(seen)
-        missing = [] if pool.spec.paused else changes(made.objects, seen.children, seen.uid)
-        troubles = await self._write(key, missing, seen)
+        # Where much is held on the shape that seemed best, another one is, and is asked for in its turn.
+        while shapes_to_ask := unasked(made, seen):
+            seen = replace(seen, others={**seen.others, **await self._held(key, pool, shapes_to_ask)})
+            made = desired(seen)
+        rewritten = self._writer.rewritten(key)
+        missing = [] if pool.spec.paused else changes(made.objects, seen.children, seen.uid, rewritten)
+        counts = {deployment_name(key.name, shape): count for shape, count in made.replicas.items()}
+        missing, waiting = taking_turns(missing, pool, seen.deployments, counts)
+        made = replace(made, waiting=waiting)
+        outcome = await self._writer.write(key, missing, seen)
         if missing:  # what was written has changed what was seen
             seen = self._snapshot(key, pool, body, seen.shapes, seen.others)
-        if self._world.outdated:
-            troubles.append(OUTDATED)
-        troubles += lacking(pool, self._world.late)
-        await self._report(key, body, status(seen, made, troubles))
+        troubles = [*outcome.troubles, *([OUTDATED] if self._world.outdated else []), *lacking(pool, self._world.late)]
+        await self._report(key, body, status(seen, made, [*troubles, *meddled(self._writer.rewritten(key))]))
+        if outcome.error is not None:
+            raise outcome.error
         passing = [BLOCKED_SECONDS if each.reason == "WaitingForDeletion" else TROUBLE_SECONDS for each in troubles]
         return min([*passing, *([made.again] if made.again is not None else [])], default=None)
 
-    async def _observe(self, key: Key, pool: EncoderPool, body: Mapping[str, Any]) -> Observation:
+    def _shapes(self, pool: EncoderPool) -> tuple[Shape, ...] | None:
         if not self._world.reads_nodes:
-            return self._snapshot(key, pool, body, None, {})
+            return None
         fleet = self._world.mirror.fleet
         fleet.look_at(label_keys(pool.spec))
-        there = shapes(pool.spec, fleet.classes, self._world.mirror.daemons)
-        first = self._snapshot(key, pool, body, there, {})
-        # Only of shapes that have no plan yet, or one of other inputs: any other plan is kept.
-        inputs = inputs_hash(pool)
-        known = {each.shape for each in kept(first.deployments.values()) if each.inputs == inputs}
-        others = {
-            shape.name: await self._world.occupancy.held(shape.some, pool.spec.resources.gpu_resource, key)
-            for shape in there
-            if shape.name not in known
-        }
-        return replace(first, others=others)
+        return shapes(pool.spec, fleet.classes, self._world.mirror.daemons)
+
+    async def _held(self, key: Key, pool: EncoderPool, there: Iterable[Shape]) -> dict[str, Decimal]:
+        device = pool.spec.resources.gpu_resource
+        return {shape.name: await self._world.occupancy.held(shape.some, device, key) for shape in there}
 
     def _snapshot(
         self,
@@ -160,65 +120,10 @@ class Reconciler:
             kinds=self._world.kinds,
             images=self._world.images,
             decision=insight.decision(key) if insight else None,
-            fingerprint=insight.fingerprint(key) if insight else "",
+            fingerprint=insight.fingerprint(key) if insight else None,
             refusal=insight.refusal(key) if insight else "",
             now=_now(),
         )
-
-    async def _write(self, key: Key, missing: list[Change], seen: Observation) -> list[Trouble]:
-        """Make every change that is missing.
-
-        One that fails keeps none of the others from being made, save pods that would run under another's account.
-        """
-        troubles: list[Trouble] = []
-        taken: set[str] = set()
-        for change in missing:
-            if must_wait(change, taken):
-                continue
-            try:
-                trouble = await self._change(key, change, seen)
-                taken |= {kind_of(change)} if trouble else set()
-            except ApiError as error:
-                if error.passing:
-                    raise
-                trouble = Trouble(*_explain(error))
-            if trouble is not None:
-                troubles.append(trouble)
-        return troubles
-
-    async def _change(self, key: Key, change: Change, seen: Observation) -> Trouble | None:
-        """Make a change; says so where its name is taken."""
-        api, mirror = self._world.api, self._world.mirror
-        if isinstance(change, Blocked):
-            return _taken(change.body, passing=change.passing)
-        if isinstance(change, Delete):
-            child = change.child
-            await api.delete(child.kind, child.namespace, child.name, child.uid)
-            return None
-        kind, name = change.body["kind"], change.body["metadata"]["name"]
-        if isinstance(change, Apply) and change.new and (there := await api.get(kind, key.namespace, name)):
-            child = read_child(kind, there)
-            if child.owner != seen.uid or child.leaving:
-                return _taken(change.body, passing=child.leaving or bool(child.owner))
-        if change.restores:
-            await self._world.recorder.record(
-                Subject(*key, seen.uid), "Normal", "Restored", f"{kind} {name} was changed by somebody: put back"
-            )
-        if kind == "Deployment" and _shrinks(change.body, seen):
-            await self._mark_idlest(key, seen)
-        mirror.put_child(read_child(kind, await api.apply(change.body)))
-        return None
-
-    async def _mark_idlest(self, key: Key, seen: Observation) -> None:
-        """Say which pods to take first, whoever asked for fewer."""
-        costs = self._world.insight.costs(key) if self._world.insight else {}
-        for pod in seen.pods:
-            if not pod.leaving and costs.get(pod.name, pod.cost) != pod.cost:
-                annotation = {"metadata": {"annotations": {DELETION_COST: str(costs[pod.name])}}}
-                try:
-                    await self._world.api.patch("Pod", key.namespace, pod.name, annotation)
-                except ApiError as error:
-                    log.info("%s: pod %s not marked: %s", key, pod.name, error)
 
     async def _report(self, key: Key, body: Mapping[str, Any], new: Mapping[str, Any]) -> None:
         """Write the status where it differs, and say what is new in it."""
@@ -236,34 +141,13 @@ class Reconciler:
                 subresource="status",
             )
         except ApiError as error:
-            if error.code in (404, 409):
-                return  # it is gone, or another one has its name: either comes as an event
+            if error.code in (404, 409):  # it is gone, or another one has its name, and the event may be missed
+                await self._writer.look_up(key, uid)
             raise
-        self._world.mirror.put_pool(answer)
+        self._world.mirror.update_pool(answer)
         for each in news(old, new):
             await self._world.recorder.record(Subject(*key, uid), each.type, each.reason, each.message)
 
 
-def _shrinks(body: Mapping[str, Any], seen: Observation) -> bool:
-    before = seen.deployments.get(body["metadata"]["name"])
-    return before is not None and body["spec"]["replicas"] < (before["spec"].get("replicas") or 0)
-
-
 def _now() -> datetime:
     return datetime.now(UTC)
-
-
-def _taken(body: Mapping[str, Any], *, passing: bool) -> Trouble:
-    what = f"{body['kind']} {body['metadata']['name']}"
-    if passing:
-        return Trouble("WaitingForDeletion", f"{what} of a deleted pool of this name is still going")
-    pods = "; no pod is made that would run under it" if body["kind"] == "ServiceAccount" else ""
-    return Trouble("NameTaken", f"{what} is there and not this pool's: rename or delete it, or rename the pool{pods}")
-
-
-def _explain(error: ApiError) -> tuple[str, str]:
-    if error.code == 403:
-        return "Forbidden", f"the operator may not {error.what}: give its service account that right. {error}"
-    if error.code == 404:
-        return "NotServed", f"cannot {error.what}: {error}"
-    return "Rejected", f"the API server refuses to {error.what}: {error}"

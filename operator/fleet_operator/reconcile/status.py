@@ -40,7 +40,7 @@ def status(seen: Observation, made: Desired, troubles: Sequence[Trouble]) -> dic
         selector=f"{POOL_LABEL}={name}",
         threads=_summary(rows),
         model=_model(seen),
-        fingerprint=seen.fingerprint or seen.status.get("fingerprint", ""),
+        fingerprint=seen.status.get("fingerprint", "") if seen.fingerprint is None else seen.fingerprint,
         thread_plan=_shown(rows),
         conditions=_conditions(findings(seen, made, troubles), seen),
         **_load(seen),

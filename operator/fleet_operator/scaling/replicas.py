@@ -58,4 +58,4 @@ class Replicas:
         except ApiError as error:
             log.info("%s: scaled to %d, which status.lastScale does not say: %s", key, decision.replicas, error)
             return
-        self._mirror.put_pool(body)
+        self._mirror.update_pool(body)

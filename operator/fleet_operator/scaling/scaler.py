@@ -56,10 +56,10 @@ class Scaler:
         watched = self._pools.get(key)
         return watched.decision if watched else None
 
-    def fingerprint(self, key: Key) -> str:
-        """Of the model that a pool's encoders serve, where they agree; empty where not, or unknown."""
+    def fingerprint(self, key: Key) -> str | None:
+        """Of the model that a pool's encoders serve; empty where they do not agree, None where none has told it yet."""
         watched = self._pools.get(key)
-        return watched.fingerprint if watched else ""
+        return watched.fingerprint if watched else None
 
     def refusal(self, key: Key) -> str:
         """Why the last decision about a pool could not be done, in the API server's words; empty where it could."""

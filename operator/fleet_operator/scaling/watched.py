@@ -16,7 +16,7 @@ class Watched:
         loads: Of the pods between the last two readings.
         state: What the last decision left.
         decision: The last one.
-        fingerprint: Of the model that the encoders serve, where they agree.
+        fingerprint: Of the model that the encoders serve; empty where they do not agree, None where none has told it.
         refusal: Why the last decision could not be done; empty where it could.
     """
 
@@ -25,7 +25,7 @@ class Watched:
     loads: dict[str, PodLoad] = field(default_factory=dict)
     state: State = field(default_factory=State)
     decision: Decision | None = None
-    fingerprint: str = ""
+    fingerprint: str | None = None
     refusal: str = ""
 
     def decide(self, pool: EncoderPool, readings: dict[str, Reading], ready: int, now: float) -> Decision:
