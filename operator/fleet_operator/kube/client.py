@@ -50,7 +50,8 @@ async def load_configuration(kubeconfig: Path | None = None, context: str | None
         except config.ConfigException as error:
             raise NoClusterError(str(error)) from error
     configuration.connection_pool_maxsize = CONNECTIONS
-    configuration.retries = False
+    # Nobody but us tries again. Any number here, 0 and False too, would: with those, until a server error is over.
+    configuration.retries = None
     return configuration
 
 
