@@ -8,7 +8,8 @@ knows when all has been seen.
 """
 
 import asyncio
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
+from itertools import chain, repeat
 from typing import Any
 
 import kopf
@@ -19,6 +20,17 @@ from fleet_operator.kube.resources import RESOURCES, UNLABELLED
 from fleet_operator.specs.names import POOL_LABEL
 
 CHUNK = 500
+
+
+class _Backoffs:
+    """Seconds between tries of a request. They have no end, as kopf gives up a watch and all else with the last one.
+
+    Begun anew for each request, as kopf iterates over the same object each time.
+    """
+
+    def __iter__(self) -> Iterator[float]:
+        """Without end."""
+        return chain((1, 2, 3, 5, 8, 13, 21), repeat(30))
 
 
 async def watch(
@@ -35,7 +47,7 @@ async def watch(
     """
     await kopf.operator(
         registry=_registry(controller, access, kinds),
-        settings=_settings(kinds),
+        settings=watch_settings(kinds),
         standalone=True,
         clusterwide=not namespaces,
         namespaces=list(namespaces),
@@ -75,11 +87,13 @@ class _NoProgress(kopf.ProgressStorage):
         return essence
 
 
-def _settings(kinds: Collection[str]) -> kopf.OperatorSettings:
+def watch_settings(kinds: Collection[str]) -> kopf.OperatorSettings:
+    """How kopf watches these kinds."""
     settings = kopf.OperatorSettings()
     settings.posting.enabled = False
     settings.scanning.disabled = True
     settings.watching.chunk_size = CHUNK
+    settings.networking.error_backoffs = _Backoffs()
     settings.persistence.diffbase_storage = _NoDiffs()
     settings.persistence.progress_storage = _NoProgress()
     for kind in set(kinds) - UNLABELLED:

@@ -22,6 +22,7 @@ class Server:
         self._registry = registry
         self._trouble: Callable[[], str] = lambda: ""
         self._ready = False
+        self._waiting = "the cluster"
         app = web.Application()
         app.router.add_get("/metrics", self._metrics)
         app.router.add_get("/healthz", self._health)
@@ -36,6 +37,10 @@ class Server:
         """
         self._ready = True
         self._trouble = trouble
+
+    def waiting(self, cause: str) -> None:
+        """The operator does not work yet, and that is why."""
+        self._waiting = cause
 
     async def __aenter__(self) -> Self:
         await self._runner.setup()
@@ -55,4 +60,5 @@ class Server:
         return web.Response(text=trouble or "ok", status=503 if trouble else 200)
 
     async def _readiness(self, _: web.Request) -> web.Response:
-        return web.Response(text="ok" if self._ready else "waiting for the cluster", status=200 if self._ready else 503)
+        text = "ok" if self._ready else f"waiting: {self._waiting}"
+        return web.Response(text=text, status=200 if self._ready else 503)

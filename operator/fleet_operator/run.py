@@ -9,7 +9,6 @@ from collections.abc import Coroutine
 from dataclasses import dataclass
 from typing import Any
 
-from fleet_operator.api.pool import KIND
 from fleet_operator.controller import Controller
 from fleet_operator.daemons import DaemonSets
 from fleet_operator.handlers import watch
@@ -17,7 +16,6 @@ from fleet_operator.http import Server
 from fleet_operator.kube.access import Access
 from fleet_operator.kube.client import Api, load_configuration
 from fleet_operator.kube.events import Recorder
-from fleet_operator.kube.resources import CHILDREN, OPTIONAL
 from fleet_operator.late_kinds import LateKinds
 from fleet_operator.metrics import Metrics
 from fleet_operator.observed.mirror import Mirror
@@ -28,7 +26,7 @@ from fleet_operator.resync import Resync
 from fleet_operator.scaling.scaler import Scaler
 from fleet_operator.specs.names import MANAGER
 from fleet_operator.specs.runtime import Images
-from fleet_operator.starting import may_watch, outdated, wait_until_served
+from fleet_operator.starting import Found, find, patiently
 
 log = logging.getLogger(__name__)
 
@@ -63,42 +61,39 @@ async def run(options: Options) -> None:
         Api(configuration, MANAGER, metrics.observe_request) as api,
         Server(options.http, metrics.registry) as server,
     ):
-        await wait_until_served(api, options.namespaces, stop)
-        if not stop.is_set():
-            await _serve(options, api, Access(configuration), server, metrics, stop)
+        found = await patiently(lambda: find(api, options.namespaces, metrics), stop, server.waiting)
+        if found is not None:
+            await _serve(options, api, Access(configuration), server, metrics, found, stop)
 
 
 async def _serve(
-    options: Options, api: Api, access: Access, server: Server, metrics: Metrics, stop: asyncio.Event
+    options: Options, api: Api, access: Access, server: Server, metrics: Metrics, found: Found, stop: asyncio.Event
 ) -> None:
-    kinds = frozenset([kind for kind in OPTIONAL if await api.serves(kind)])
-    reads_nodes = await may_watch(api, "Node", None)
     mirror = Mirror()
     world = World(
         api=api,
         mirror=mirror,
         recorder=Recorder(api, COMPONENT, os.environ.get("HOSTNAME") or socket.gethostname()),
         images=Images(options.image, options.sglang_image),
-        kinds=kinds,
-        reads_nodes=reads_nodes,
-        occupancy=Occupancy(api if await api.allowed("list", "Pod", None) else None),
-        outdated=await outdated(api, metrics),
+        kinds=found.kinds,
+        reads_nodes=found.reads_nodes,
+        occupancy=Occupancy(api if found.reads_pods else None),
+        outdated=found.outdated,
     )
     controller = Controller(mirror, Reconciler(world), metrics)
     scaler = Scaler(api, mirror, world.recorder, metrics, controller.look_at, options.scaling_interval)
     world.insight = scaler
-    watched = [KIND, "Pod", *(kind for kind in CHILDREN if kind not in OPTIONAL or kind in kinds)]
+    watched = [*found.watched]
     late = LateKinds(world, controller, options.resync_interval)
     background: list[Coroutine[Any, Any, None]] = [scaler.run(), late.run()]
-    if reads_nodes:
+    if found.reads_nodes:
         watched.append("Node")
-        if await may_watch(api, "DaemonSet", None):
-            if options.namespaces:
-                daemons = DaemonSets(api, controller)
-                await daemons.ask()
-                background.append(daemons.run())
-            else:
-                watched.append("DaemonSet")
+        if found.reads_daemons and options.namespaces:
+            daemons = DaemonSets(api, controller)
+            await patiently(daemons.ask, stop, server.waiting)
+            background.append(daemons.run())
+        elif found.reads_daemons:
+            watched.append("DaemonSet")
     resync = Resync(api, mirror, controller, metrics, watched, options.namespaces, options.resync_interval)
 
     async def compare() -> None:

@@ -2,6 +2,8 @@
 
 import json
 import time
+from collections.abc import Iterable, Sized
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +13,7 @@ from aiohttp import web
 from tests.cluster.control_plane import ControlPlane
 from tests.cluster.fixtures import Nodes
 
+from fleet_operator.handlers import watch_settings
 from operating.operator_process import OperatorProcess, Pools, until
 from operating.proxy import Proxy, Request, refusal
 
@@ -205,6 +208,50 @@ def test_without_the_right_to_read_pools_it_waits_and_says_so(
     own_pools.apply("later", **CPU_ONLY, scheduling={"nodeSelector": nodes.selector})
     role(control_plane, "nobody-yet", [*ALL_BUT_SERVICES, rule("", "services")])
     own_pools.wait("later", "Ready", "True")
+
+
+def test_a_role_that_lacks_a_kind_is_waited_for(
+    own_pools: Pools, control_plane: ControlPlane, nodes: Nodes, start_operator: Any
+) -> None:
+    """As after an upgrade of the operator without its roles."""
+    nodes(1, cpus=16)
+    everything = [*ALL_BUT_SERVICES, rule("", "services")]
+    lacking = [each for each in everything if "networkpolicies" not in each["resources"]]
+    operator = start_operator(role(control_plane, "one-kind-behind", lacking))
+    until(lambda: "may not list and watch networkpolicies in the namespace" in operator.get("/readyz")[1])
+    assert operator.get("/readyz")[0] == 503
+    assert "may not list and watch networkpolicies in the namespace" in operator.log
+    own_pools.apply("behind", **CPU_ONLY, scheduling={"nodeSelector": nodes.selector})
+    role(control_plane, "one-kind-behind", everything)
+    own_pools.wait("behind", "Ready", "True")
+
+
+def test_an_api_server_that_fails_while_the_operator_starts(
+    own_pools: Pools, control_plane: ControlPlane, start_operator: Any, tmp_path: Path
+) -> None:
+    """Somewhere between its first question and its watches."""
+    failed: list[str] = []
+
+    async def later(request: Request) -> web.Response | None:
+        if "daemonsets" not in request.path or request.watch or len(failed) == 1:
+            return None
+        failed.append(request.path)
+        return web.Response(status=503, text="upstream is away")
+
+    with Proxy(control_plane.kubeconfig, tmp_path) as proxy:
+        proxy.before = later
+        operator = start_operator(proxy.kubeconfig).wait_until_ready()
+        assert len(failed) == 1
+        assert "upstream is away; waiting" in operator.log
+
+
+def test_tries_of_a_watch_have_no_end() -> None:
+    backoffs = watch_settings(()).networking.error_backoffs
+    assert isinstance(backoffs, Iterable)
+    for _ in range(2):  # as for each request anew
+        assert list(islice(backoffs, 9)) == [1, 2, 3, 5, 8, 13, 21, 30, 30]
+    assert not isinstance(backoffs, Sized)  # kopf would count them
+    assert next(islice(backoffs, 10_000, None)) == 30
 
 
 def test_without_the_right_to_read_nodes_the_pool_says_its_cpus(

@@ -1,6 +1,8 @@
+from typing import Any
+
 import pytest
 
-from fleet_operator.kube.errors import ApiError
+from fleet_operator.kube.errors import ApiError, api_error
 from fleet_operator.reconcile.refusals import refusal
 
 # As kube-apiserver 1.37 says it, and what admits by way of it.
@@ -59,3 +61,20 @@ def test_a_refusal_is_told_by_what_it_says(code: int, said: str, reason: str, ad
     assert trouble.reason == reason
     assert advice in trouble.message
     assert said in trouble.message
+
+
+@pytest.mark.parametrize(
+    ("body", "reason", "message"),
+    [
+        (b'{"reason":"Conflict","message":"no"}', "Conflict", "no"),
+        ('{"reason":"Conflict","message":"no"}', "Conflict", "no"),
+        # Of what stands before the API server.
+        (b"upstream is away\n", "HTTP 503", "upstream is away"),
+        (b"[]", "HTTP 503", "[]"),
+        (b"\xff", "HTTP 503", "\ufffd"),
+        (None, "HTTP 503", ""),
+    ],
+)
+def test_an_answer_that_is_no_result_is_read(body: Any, reason: str, message: str) -> None:
+    error = api_error(503, body, "get Service vision")
+    assert (error.reason, str(error)) == (reason, message)

@@ -51,7 +51,8 @@ async def load_configuration(kubeconfig: Path | None = None, context: str | None
         except config.ConfigException as error:
             raise NoClusterError(str(error)) from error
     configuration.connection_pool_maxsize = CONNECTIONS
-    configuration.retries = False
+    # Nobody but us tries again. Any number here, 0 and False too, would: with those, until a server error is over.
+    configuration.retries = None
     # Only where there is a proxy to find: aiohttp would look for a netrc file at each request, in a thread of its own,
     # and that is two thirds of what a request costs.
     configuration.client_session_kwargs = {"trust_env": behind_proxy()}

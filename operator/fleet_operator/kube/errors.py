@@ -33,9 +33,10 @@ class ApiError(Exception):
 
 def api_error(code: int, body: Any, what: str, retry_after: str | None = None) -> ApiError:
     """Of an answer: its Status object where it has one."""
-    reason, message = "", str(body or "")
+    text = body.decode(errors="replace") if isinstance(body, bytes) else str(body or "")
+    reason, message = "", text.strip()
     try:
-        status = json.loads(body)
+        status = json.loads(text)
         reason, message = status.get("reason") or "", status.get("message") or message
     except (TypeError, ValueError, AttributeError):
         pass
