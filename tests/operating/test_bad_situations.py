@@ -271,22 +271,29 @@ def test_a_namespace_with_restricted_pods_admits_them(
     pools.kubectl("label", "namespace", pools.namespace, "pod-security.kubernetes.io/enforce-")
 
 
-def test_an_image_that_a_policy_rewrites_is_applied_once(operator: OperatorProcess, pools: Pools, nodes: Nodes) -> None:
+def test_an_image_that_a_policy_rewrites_is_applied_once(own_pools: Pools, start_operator: Any, nodes: Nodes) -> None:
     """As where all images come from a mirror."""
     nodes(1, cpus=8)
-    with images_rewritten(pools, "mirror.example.com/encoder:1"):
-        pools.apply("mirrored", **CPU_ONLY, scheduling={"nodeSelector": nodes.selector})
-        found = pools.wait("mirrored", "Progressing", "False", "Rewritten")
+    operator = start_operator().wait_until_ready()
+    with images_rewritten(own_pools, "mirror.example.com/encoder:1"):
+        own_pools.apply("mirrored", **CPU_ONLY, scheduling={"nodeSelector": nodes.selector})
+        found = own_pools.wait("mirrored", "Progressing", "False", "Rewritten")
         assert "spec.template.spec.containers[main].image of Deployment mirrored-any:" in found["message"]
-        pools.wait("mirrored", "Ready", "True")
-        writes, before = operator.writes(), visits(operator)
-        pools.kubectl("annotate", "encp", "mirrored", "example.com/note=seen")
-        until(lambda: visits(operator) > before)
-        assert operator.writes() == writes
-        pools.patch("mirrored", replicas=2)
-        until(lambda: pools.status("mirrored").get("readyReplicas") == 2)
-        pools.wait("mirrored", "Progressing", "False", "Rewritten")
-        assert "Restored" not in {each["reason"] for each in pools.events("mirrored")}
+        own_pools.wait("mirrored", "Ready", "True")
+        applied = applies(operator)
+        own_pools.patch("mirrored", paused=True)  # and back: at least two visits
+        own_pools.wait("mirrored", "Progressing", "False", "Paused")
+        own_pools.patch("mirrored", paused=False)
+        own_pools.wait("mirrored", "Progressing", "False", "Rewritten")
+        assert applies(operator) == applied
+        own_pools.patch("mirrored", replicas=2)
+        until(lambda: own_pools.status("mirrored").get("readyReplicas") == 2)
+        own_pools.wait("mirrored", "Progressing", "False", "Rewritten")
+        assert "Restored" not in {each["reason"] for each in own_pools.events("mirrored")}
+
+
+def applies(operator: OperatorProcess) -> float:
+    return operator.metric("encoderfleet_api_requests_total", verb="apply", kind="Deployment")
 
 
 @contextmanager
