@@ -19,6 +19,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from rich.console import Console
 from tests.cluster import build, nodes
 from tests.cluster.control_plane import ControlPlane
+from tests.cluster.definitions import define
 from tests.operating.operator_process import OperatorProcess
 
 from bench import machine, scrape
@@ -33,7 +34,6 @@ TEAM = "bench/team"
 TEAMS = 50
 SHARED = 10
 """One pool of so many may use all nodes of its shape; the others those of their team."""
-CRDS = Path(__file__).parents[1] / "crds"
 STEADY_SECONDS = 60.0
 JOINS = 20
 NEW_POOLS = 40
@@ -231,8 +231,7 @@ async def run(pools: int, count: int, console: Console, folder: Path) -> None:
     """All of it."""
     emit(event="machine", **machine.describe())
     with ControlPlane(build.ensure(console.print), folder) as cluster:
-        cluster.kubectl("apply", "--server-side", "-f", str(CRDS))
-        cluster.kubectl("wait", "--for=condition=Established", "crd/encoderpools.encoderfleet.io", "--timeout=60s")
+        define(cluster)
         console.print(f"creating {count} nodes of {len(SHAPES)} shapes, and {pools} pools")
         made = [
             nodes.node(f"node-{number}", cpus=cpus, gpus=gpus, labels={TYPE: kind, TEAM: team(number), "bench": "yes"})

@@ -5,6 +5,7 @@ import logging
 
 import click
 
+from fleet_operator.http import AddressError
 from fleet_operator.kube.errors import NoClusterError
 from fleet_operator.run import Options, run
 
@@ -79,6 +80,9 @@ def main(
         asyncio.run(run(Options(namespaces, image, sglang_image, http, scaling_interval, resync_interval)))
     except NoClusterError as error:
         raise click.ClickException(f"no cluster: {error}") from error
+    except AddressError as error:
+        advice = "give another HOST:PORT, such as 127.0.0.1:18080"
+        raise click.ClickException(f"--http {http}: {error}: {advice}") from error
 
 
 if __name__ == "__main__":

@@ -8,16 +8,25 @@ from aiohttp import web
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
 
 
+class AddressError(Exception):
+    """Nothing can be served at an address."""
+
+
 class Server:
     """Serves while it is entered. An async context manager.
 
     Args:
         address: `host:port`; host `*` is all of IPv4 and IPv6.
         registry: Of `/metrics`.
+
+    Raises:
+        AddressError: At once, or where it is entered: nothing can be served there.
     """
 
     def __init__(self, address: str, registry: CollectorRegistry) -> None:
         host, _, port = address.rpartition(":")
+        if not port.isdecimal():
+            raise AddressError("there is no port in it")
         self._host, self._port = host.strip("[]*") or None, int(port)
         self._registry = registry
         self._trouble: Callable[[], str] = lambda: ""
@@ -44,7 +53,11 @@ class Server:
 
     async def __aenter__(self) -> Self:
         await self._runner.setup()
-        await web.TCPSite(self._runner, self._host, self._port).start()
+        try:
+            await web.TCPSite(self._runner, self._host, self._port).start()
+        except (OSError, OverflowError) as error:
+            await self._runner.cleanup()
+            raise AddressError(getattr(error, "strerror", None) or str(error)) from error
         return self
 
     async def __aexit__(

@@ -50,7 +50,7 @@ async def run(options: Options) -> None:
 
     Raises:
         NoClusterError: There is no API server to talk to.
-        OSError: The address of /metrics cannot be bound.
+        AddressError: The address of /metrics cannot be bound.
     """
     metrics = Metrics()
     stop = asyncio.Event()

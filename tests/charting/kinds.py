@@ -3,6 +3,7 @@
 import json
 from typing import NamedTuple
 
+from tests.cluster import definitions
 from tests.cluster.control_plane import ControlPlane
 
 
@@ -23,9 +24,7 @@ SCALEDOBJECTS = Kind("ScaledObject", "scaledobjects", "keda.sh", "v1alpha1")
 def define(control_plane: ControlPlane, *kinds: Kind) -> None:
     """Make them known to a cluster."""
     for kind in kinds:
-        control_plane.kubectl("apply", "-f", "-", input=json.dumps(_definition(kind)))
-    names = [f"crd/{kind.plural}.{kind.group}" for kind in kinds]
-    control_plane.kubectl("wait", "--for=condition=Established", *names, "--timeout=60s")
+        definitions.define(control_plane, json.dumps(_definition(kind)))
 
 
 def _definition(kind: Kind) -> dict:

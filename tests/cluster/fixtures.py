@@ -1,4 +1,4 @@
-"""Fixtures of all tests that want a real cluster: `control_plane`, `namespace`, `nodes`.
+"""Fixtures of all tests that want a real cluster: `control_plane`, `definition`, `namespace`, `nodes`.
 
 The programs are built before the first test, where one of the chosen tests needs them: a build takes longer than any
 test may.
@@ -14,6 +14,7 @@ from tests.cluster import build
 from tests.cluster import nodes as pretend
 from tests.cluster.cache import MissingProgramError
 from tests.cluster.control_plane import ControlPlane
+from tests.cluster.definitions import define
 from tests.cluster.programs import Programs
 
 PROGRAMS = pytest.StashKey[Programs | MissingProgramError]()
@@ -47,6 +48,12 @@ def control_plane(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempP
     """One real control plane for the whole run. Skips where it cannot be built, except in CI."""
     with ControlPlane(built_programs(request.config), tmp_path_factory.mktemp("control-plane")) as started:
         yield started
+
+
+@pytest.fixture(scope="session")
+def definition(control_plane: ControlPlane) -> None:
+    """EncoderPools exist, as `crds/` defines them."""
+    define(control_plane)
 
 
 @pytest.fixture

@@ -1,21 +1,11 @@
 """The definition of EncoderPools on a real API server. No operator runs."""
 
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 from tests.cluster.control_plane import ControlPlane
 
 from operating.operator_process import Pools
-
-REPOSITORY = Path(__file__).parents[2]
-
-
-@pytest.fixture(scope="session")
-def definition(control_plane: ControlPlane) -> None:
-    """EncoderPools exist, as `crds/` defines them."""
-    control_plane.kubectl("apply", "--server-side", "--force-conflicts", "-f", str(REPOSITORY / "crds"))
-    control_plane.kubectl("wait", "--for=condition=Established", "crd/encoderpools.encoderfleet.io", "--timeout=60s")
 
 
 @pytest.fixture(scope="module")

@@ -12,16 +12,7 @@ from tests.cluster.control_plane import ControlPlane
 
 from operating.operator_process import OperatorProcess, Pools
 
-REPOSITORY = Path(__file__).parents[2]
-
 StartOperator = Callable[..., OperatorProcess]
-
-
-@pytest.fixture(scope="session")
-def definition(control_plane: ControlPlane) -> None:
-    """EncoderPools exist."""
-    control_plane.kubectl("apply", "--server-side", "-f", str(REPOSITORY / "crds"))
-    control_plane.kubectl("wait", "--for=condition=Established", "crd/encoderpools.encoderfleet.io", "--timeout=60s")
 
 
 @pytest.fixture(scope="module")

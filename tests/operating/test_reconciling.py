@@ -136,6 +136,11 @@ def test_edits_by_hand_are_put_back_and_deleted_children_return(
     until(lambda: env_of(pools.get("deployment", name))["OMP_NUM_THREADS"] == "15")
     pools.kubectl("scale", f"deployment/{name}", "--replicas=5")
     until(lambda: pools.get("deployment", name)["spec"]["replicas"] == 1)
+    # The number is what server-side apply knows a port by, and two of one name are invalid.
+    ports = pools.get("service", "mended")["spec"]["ports"]
+    edit = [{"op": "replace", "path": "/spec/ports/0/port", "value": 5571}]
+    pools.kubectl("patch", "service", "mended", "--type=json", "-p", json.dumps(edit))
+    until(lambda: pools.get("service", "mended")["spec"]["ports"] == ports)
     pools.kubectl("delete", "service", "mended")
     until(lambda: pools.get("service", "mended"))
     pools.kubectl("label", "pdb", "mended", "encoderfleet.io/pool-")

@@ -18,6 +18,7 @@ from pathlib import Path
 
 from tests.cluster import build, nodes, tools
 from tests.cluster.control_plane import ControlPlane
+from tests.cluster.definitions import define
 from tests.operating.operator_process import OperatorProcess, Pools, until
 
 REPOSITORY = Path(__file__).parents[2]
@@ -223,9 +224,7 @@ def steady(text: str) -> str:
 def main() -> None:
     """Write all pages anew."""
     with tempfile.TemporaryDirectory() as folder, ControlPlane(build.ensure()) as cluster:
-        crds = str(REPOSITORY / "crds")
-        cluster.kubectl("apply", "--server-side", "-f", crds)
-        cluster.kubectl("wait", "--for=condition=Established", "crd/encoderpools.encoderfleet.io", "--timeout=60s")
+        define(cluster)
         with shell(cluster, Path(folder)) as typed:
             for page in PAGES:
                 page.write_text(run_page(page.read_text(), typed.run))

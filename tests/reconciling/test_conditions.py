@@ -198,6 +198,21 @@ BAD: dict[str, tuple[Observation, str, str, str, list[str]]] = {
         "Unschedulable",
         ["2 pods find no node: 0/3 nodes are available: 3 Insufficient cpu", "add nodes, or lower spec.replicas"],
     ),
+    "a claim that is missing": (
+        applied(
+            a_cluster_pool(**WITH_ALL),
+            pods=(
+                a_waiting_pod(
+                    message='0/4 nodes are available: persistentvolumeclaim "models" not found. preemption: 0/4 nodes '
+                    "are available: 4 Preemption is not helpful for scheduling."
+                ),
+            ),
+        ),
+        "Schedulable",
+        "False",
+        "Unschedulable",
+        ['1 pod finds no node: 0/4 nodes are available: persistentvolumeclaim "models" not found: make that claim'],
+    ),
     "a pod that the scheduler has not looked at": (
         applied(a_cluster_pool(**WITH_ALL), pods=(a_waiting_pod(trouble="", message=""),)),
         "Schedulable",

@@ -97,7 +97,7 @@ def test_a_turn_for_the_worse_is_said_once_and_so_is_the_recovery(pods: Any, dep
     assert news(bad, bad) == []
     (again,) = news(bad, good)
     assert again.type == "Normal"
-    assert " again: " in again.message
+    assert again.message.startswith("over: ")
     assert news(good, good) == []
 
 

@@ -67,7 +67,7 @@ class ShapeRow(StatusPart):
     gpus_per_replica: Count
     """GPUs of a replica."""
     fit: Count
-    """Replicas that one empty node takes."""
+    """Replicas that one empty node takes by its CPUs and GPUs; memory is not counted."""
     reason: Line
     """The arithmetic."""
     replicas: Count

@@ -175,13 +175,21 @@ def _schedulable(seen: Observation, plan: PoolPlan, planned: Finding) -> Finding
     if waiting:
         find, them = ("1 pod finds", "it") if len(waiting) == 1 else (f"{len(waiting)} pods find", "them")
         said = next((pod.message for pod in waiting if pod.message), f"the scheduler has not looked at {them} yet")
-        advice = "add nodes, or lower spec.replicas or spec.resources"
-        return Finding("Schedulable", "False", "Unschedulable", f"{find} no node: {said.rstrip('.')}: {advice}")
+        # What follows is about pods that would have to go for these: it adds nothing, as a rule.
+        said = said.partition(" preemption: ")[0].rstrip(".")
+        return Finding("Schedulable", "False", "Unschedulable", f"{find} no node: {said}: {_room(said)}")
     gated = [pod for pod in staying if pod.trouble == "Gated"]
     if gated:
         message = f"pods are held back by scheduling gates, which whoever set them must remove: {gated[0].message}"
         return Finding("Schedulable", "False", "Gated", message)
     return Finding("Schedulable", "True", "Schedulable", "every pod has found a node")
+
+
+def _room(said: str) -> str:
+    """What to do where the scheduler finds no node."""
+    if "persistentvolumeclaim" in said:
+        return "make that claim, in the pool's namespace"
+    return "add nodes, or lower spec.replicas or spec.resources"
 
 
 def _refused(message: str) -> Finding:

@@ -58,7 +58,7 @@ def _turns(old: Mapping[str, Any], new: Mapping[str, Any]) -> Iterable[News]:
         if bad is each:
             yield News("Warning", each["reason"], each["message"])
         else:
-            yield News("Normal", each["reason"], f"{each['type']} again: {each['message']}")
+            yield News("Normal", each["reason"], f"over: {known['reason']}; now: {each['message']}")
 
 
 def _is_bad(condition: Mapping[str, Any]) -> bool:

@@ -139,7 +139,7 @@ class Writer:
             child = read_child(kind, there)
             if child.owner != seen.uid or child.leaving:
                 return taken(change.body, passing=child.leaving or bool(child.owner))
-        answer = read_child(kind, await api.apply(change.body))
+        answer = read_child(kind, await self._apply(change, key))
         mirror.put_child(answer)
         fields = differences(answer.body, content(change.body))
         self._remember(key, (kind, name), fields)
@@ -149,6 +149,19 @@ class Writer:
                 Subject(*key, seen.uid), "Normal", "Restored", f"{kind} {name} was changed by somebody: put back"
             )
         return None
+
+    async def _apply(self, change: Apply, key: Key) -> dict[str, Any]:
+        api, body = self._world.api, change.body
+        try:
+            return await api.apply(body)
+        except ApiError as error:
+            if error.code != 422 or change.new:
+                raise
+        # Lists are merged by keys, such as a port's number: where somebody has changed one, what is applied stands
+        # beside theirs, with the same name, and that is invalid. A merge patch takes the place of the whole list.
+        meta = body["metadata"]
+        await api.patch(body["kind"], key.namespace, meta["name"], {"spec": body["spec"]})
+        return await api.apply(body)
 
     def _remember(self, key: Key, child: tuple[str, str], fields: frozenset[str]) -> None:
         known = self._rewritten.setdefault(key, {})
