@@ -18,6 +18,7 @@ from fleet_operator.reconcile import (
     late,
     news,
     observation,
+    pod_conditions,
     reconciler,
     refusals,
     scaling_condition,
@@ -27,7 +28,19 @@ from fleet_operator.scaling import replicas, scaler
 
 TYPES = ("Ready", "Progressing", "ThreadsPlanned", "ScalingActive", "Schedulable", "Healthy")
 SOURCES = (
-    *(conditions, scaling_condition, invalid, late, observation, reconciler, refusals, writing, pods, news),
+    *(
+        conditions,
+        pod_conditions,
+        scaling_condition,
+        invalid,
+        late,
+        observation,
+        reconciler,
+        refusals,
+        writing,
+        pods,
+        news,
+    ),
     *(replicas, scaler),
 )
 OTHER_WORDS = frozenset(

@@ -8,23 +8,13 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from fleet_operator.cluster_plan import REPLAN, UNPINNED, PoolPlan
-from fleet_operator.observed.pods import PodState
-from fleet_operator.reconcile.desired import SLOW_AFTER, Desired
+from fleet_operator.reconcile.desired import Desired
 from fleet_operator.reconcile.finding import PAUSED, Finding
 from fleet_operator.reconcile.observation import REWRITTEN, Observation, Trouble
+from fleet_operator.reconcile.pod_conditions import healthy as healthy_condition
+from fleet_operator.reconcile.pod_conditions import schedulable as schedulable_condition
 from fleet_operator.reconcile.scaling_condition import scaling
 from fleet_operator.wording import counted
-
-_HEALTH = {
-    "ImagePull": "the image cannot be pulled: check spec.image and spec.podTemplate.imagePullSecrets",
-    "Config": "a container cannot be made: check the Secrets, ConfigMaps and volumes that the pool names",
-    "RunsAsRoot": (
-        "the pod would run as root, which the kubelet refuses: somebody has taken spec.podTemplate.securityContext."
-        "runAsUser from the pod: look for an admission webhook that changes pods"
-    ),
-    "Crashing": "the encoder ends by itself: `kubectl logs --previous` has the rest",
-}
-
 
 _STUCK = (
     "the conditions Schedulable and Healthy say why; where both are True, the encoder runs and never says that it is "
@@ -41,8 +31,8 @@ def findings(seen: Observation, made: Desired, troubles: Sequence[Trouble]) -> t
         troubles: Writes that failed at this visit.
     """
     planned = threads_planned(seen, made.plan)
-    schedulable = _schedulable(seen, made.plan, planned)
-    healthy = _healthy(seen)
+    schedulable = schedulable_condition(seen, made.plan, planned)
+    healthy = healthy_condition(seen)
     failed = [trouble for trouble in troubles if trouble.reason != REWRITTEN]
     progressing = _progressing(seen, made, planned, failed)
     if progressing.reason == "Complete" and troubles:
@@ -161,65 +151,3 @@ def _settled(body: Mapping[str, Any]) -> bool:
     current = (status.get("observedGeneration") or 0) >= (body["metadata"].get("generation") or 0)
     counts = [status.get(name) or 0 for name in ("replicas", "updatedReplicas", "readyReplicas")]
     return current and counts == [want] * 3
-
-
-def _schedulable(seen: Observation, plan: PoolPlan, planned: Finding) -> Finding:
-    if not plan.runnable:
-        return Finding("Schedulable", "False", planned.reason, planned.message)
-    for body in seen.deployments.values():
-        for each in (body.get("status") or {}).get("conditions") or ():
-            if each["type"] == "ReplicaFailure" and each["status"] == "True":
-                return _refused(each.get("message") or "")
-    staying = sorted((pod for pod in seen.pods if not pod.leaving), key=lambda pod: pod.name)
-    waiting = [pod for pod in staying if pod.waiting]
-    if waiting:
-        find, them = ("1 pod finds", "it") if len(waiting) == 1 else (f"{len(waiting)} pods find", "them")
-        said = next((pod.message for pod in waiting if pod.message), f"the scheduler has not looked at {them} yet")
-        # What follows is about pods that would have to go for these: it adds nothing, as a rule.
-        said = said.partition(" preemption: ")[0].rstrip(".")
-        return Finding("Schedulable", "False", "Unschedulable", f"{find} no node: {said}: {_room(said)}")
-    gated = [pod for pod in staying if pod.trouble == "Gated"]
-    if gated:
-        message = f"pods are held back by scheduling gates, which whoever set them must remove: {gated[0].message}"
-        return Finding("Schedulable", "False", "Gated", message)
-    return Finding("Schedulable", "True", "Schedulable", "every pod has found a node")
-
-
-def _room(said: str) -> str:
-    """What to do where the scheduler finds no node."""
-    if "persistentvolumeclaim" in said:
-        return "make that claim, in the pool's namespace"
-    return "add nodes, or lower spec.replicas or spec.resources"
-
-
-def _refused(message: str) -> Finding:
-    """The API server refused to make pods."""
-    if "exceeded quota" in message:
-        advice = "raise the ResourceQuota, or lower spec.replicas or spec.resources"
-        return Finding("Schedulable", "False", "QuotaExceeded", f"{message}: {advice}")
-    if "violates PodSecurity" in message:
-        advice = "remove from spec.podTemplate what the namespace's Pod Security level does not allow"
-        return Finding("Schedulable", "False", "PodSecurity", f"{message}: {advice}")
-    advice = "change what it names, in the pool or in the namespace"
-    return Finding("Schedulable", "False", "PodsRefused", f"{message}: {advice}")
-
-
-def _healthy(seen: Observation) -> Finding:
-    staying = sorted((pod for pod in seen.pods if not pod.leaving), key=lambda pod: pod.name)
-    sick = [pod for pod in staying if pod.trouble in _HEALTH]
-    if sick:
-        first = sick[0]
-        return Finding("Healthy", "False", first.trouble, f"{_HEALTH[first.trouble]}. {_named(sick)}: {first.message}")
-    slow = [pod for pod in staying if pod.starting is not None and seen.now - pod.starting >= SLOW_AFTER]
-    if slow:
-        advice = f"`kubectl describe pod {slow[0].name}` says what for, such as a volume or a large image"
-        said = f" ({slow[0].holding})" if slow[0].holding else ""
-        return Finding(
-            "Healthy", "False", "Starting", f"{_named(slow)} has a node and starts no container{said}: {advice}"
-        )
-    return Finding("Healthy", "True", "Healthy", "no pod is in trouble")
-
-
-def _named(pods: Sequence[PodState]) -> str:
-    """The first, and how many there are."""
-    return f"{pods[0].name}{f' ({len(pods)} pods)' if len(pods) > 1 else ''}"
