@@ -5,6 +5,7 @@ import logging
 
 import click
 
+from fleet_operator.handlers import WatchError
 from fleet_operator.http import AddressError
 from fleet_operator.kube.errors import NoClusterError
 from fleet_operator.run import Options, run
@@ -80,6 +81,8 @@ def main(
         asyncio.run(run(Options(namespaces, image, sglang_image, http, scaling_interval, resync_interval)))
     except NoClusterError as error:
         raise click.ClickException(f"no cluster: {error}") from error
+    except WatchError as error:
+        raise click.ClickException(f"{error}: start it again, as Kubernetes does") from error
     except AddressError as error:
         advice = "give another HOST:PORT, such as 127.0.0.1:18080"
         raise click.ClickException(f"--http {http}: {error}: {advice}") from error

@@ -19,6 +19,7 @@ from decimal import Decimal
 from fleet_operator.api import EncoderPool
 from fleet_operator.api.pool import GROUP
 from fleet_operator.environment import EnvVar, settings
+from fleet_operator.nodes.node import MAX_CPUS, MAX_DEVICES
 from fleet_operator.nodes.shapes import Shape
 from fleet_operator.nodes.share import Share, blind_share, share
 from fleet_operator.quantity import format_quantity, parse_quantity
@@ -62,10 +63,10 @@ class Kept:
             read = json.loads(text)
             labels = tuple((str(key), value) for key, value in read["labels"])
             others = parse_quantity(read["others"])
-            found = cls(read["shape"], labels, int(read["cpus"]), int(read["gpus"]), read["inputs"], others)
-        except (ValueError, KeyError, TypeError):
+            found = cls(str(read["shape"]), labels, int(read["cpus"]), int(read["gpus"]), str(read["inputs"]), others)
+        except (ValueError, KeyError, TypeError, ArithmeticError, RecursionError):
             return None
-        return found if found.cpus > 0 and found.gpus >= 0 else None
+        return found if 0 < found.cpus <= MAX_CPUS and 0 <= found.gpus <= MAX_DEVICES else None
 
 
 @dataclass(frozen=True, slots=True)

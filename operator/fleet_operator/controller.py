@@ -64,7 +64,7 @@ class Controller:
         elif kind == "DaemonSet":
             self.look_at(mirror.pools if mirror.put_daemon(body) else ())
         elif kind == "Pod":
-            self.look_at(_some(mirror.put_pod(body)))
+            self.look_at(mirror.put_pod(body))
         elif kind in CHILDREN:
             self.look_at(mirror.put_child(read_child(kind, body)))
 
@@ -82,7 +82,7 @@ class Controller:
         elif kind == "DaemonSet":
             self.look_at(mirror.pools if mirror.remove_daemon(meta["namespace"], meta["name"]) else ())
         elif kind == "Pod":
-            self.look_at([mirror.remove_pod(meta["namespace"], meta["name"], pool)])
+            self.look_at(_some(mirror.remove_pod(meta["namespace"], meta["name"])))
         elif kind in CHILDREN:
             self.look_at([mirror.remove_child(kind, meta["namespace"], meta["name"], pool, meta["uid"])])
 

@@ -22,6 +22,10 @@ from fleet_operator.specs.names import POOL_LABEL
 CHUNK = 500
 
 
+class WatchError(Exception):
+    """The operator cannot go on, and has to look anew at what the cluster has."""
+
+
 class _Backoffs:
     """Seconds between tries of a request. They have no end, as kopf gives up a watch and all else with the last one.
 
@@ -44,15 +48,21 @@ async def watch(
         kinds: Kinds to watch; the cluster must have them.
         namespaces: Where; empty for the whole cluster.
         stop: Set to end.
+
+    Raises:
+        WatchError: A kind cannot be watched any more, as where its definition was deleted.
     """
-    await kopf.operator(
-        registry=_registry(controller, access, kinds),
-        settings=watch_settings(kinds),
-        standalone=True,
-        clusterwide=not namespaces,
-        namespaces=list(namespaces),
-        stop_flag=stop,
-    )
+    try:
+        await kopf.operator(
+            registry=_registry(controller, access, kinds),
+            settings=watch_settings(kinds),
+            standalone=True,
+            clusterwide=not namespaces,
+            namespaces=list(namespaces),
+            stop_flag=stop,
+        )
+    except Exception as error:  # kopf's own are private
+        raise WatchError(f"a watch has ended: {str(error).strip() or type(error).__name__}") from error
 
 
 class _NoDiffs(kopf.DiffBaseStorage):

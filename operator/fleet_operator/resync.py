@@ -103,7 +103,9 @@ class Resync:
                     missed = await self._compare(kind)
                 except ApiError as error:
                     log.info("%s: not compared: %s", kind, error)
-                    continue
+                    missed = error.code == 403  # nor is it watched then
+                    if not missed:
+                        continue
                 self._silent[kind] = self._silent.get(kind, 0) + 1 if missed else 0
             give_back()
 

@@ -31,6 +31,10 @@ from fleet_operator.starting import Found, find, patiently
 log = logging.getLogger(__name__)
 
 COMPONENT = "encoderfleet-operator"
+END_SECONDS = 15.0
+"""Time to end in order: half of the grace that Kubernetes gives a pod by default."""
+_TAKEN_OVER_SECONDS = 1.0
+"""kopf takes the signals when it starts. Once it has, they are taken back: it does not always end by its own."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,8 +58,7 @@ async def run(options: Options) -> None:
     """
     metrics = Metrics()
     stop = asyncio.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        asyncio.get_running_loop().add_signal_handler(number, stop.set)  # until the watches take them over
+    _stop_on_signals(stop)
     configuration = await load_configuration()
     async with (
         Api(configuration, MANAGER, metrics.observe_request) as api,
@@ -97,6 +100,8 @@ async def _serve(
     resync = Resync(api, mirror, controller, metrics, watched, options.namespaces, options.resync_interval)
 
     async def compare() -> None:
+        await asyncio.sleep(_TAKEN_OVER_SECONDS)
+        _stop_on_signals(stop)
         await resync.in_step()
         controller.start()
         server.ready(lambda: resync.trouble)
@@ -117,15 +122,24 @@ async def _until_stopped(
 ) -> None:
     """Until the watches end. What runs beside them never does, but by a defect; and that ends all."""
     tasks = [asyncio.create_task(each) for each in background]
+    watches, stopping = asyncio.create_task(watching), asyncio.create_task(stop.wait())
     for task in tasks:
         task.add_done_callback(lambda _: stop.set())
-    try:
-        await watching
-    finally:
-        for task in tasks:
-            task.cancel()
-        await controller.close()
-        await asyncio.wait(tasks)
+    await asyncio.wait([watches, stopping], return_when=asyncio.FIRST_COMPLETED)
+    stopping.cancel()
     for task in tasks:
+        task.cancel()
+    _, late = await asyncio.wait([asyncio.create_task(controller.close()), *tasks, watches], timeout=END_SECONDS)
+    if late:
+        # Watches that wait for an API server that refuses them do not end by themselves, nor when they are cancelled.
+        log.error("ended by force: something has not ended within %g s", END_SECONDS)
+        logging.shutdown()
+        os._exit(1)
+    for task in (watches, *tasks):
         if not task.cancelled():
             task.result()
+
+
+def _stop_on_signals(stop: asyncio.Event) -> None:
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)

@@ -60,7 +60,7 @@ async def patiently(
     said = ""
     while not stop.is_set():
         try:
-            return await ask()
+            return await _unless(stop, ask())
         except ApiError as error:
             trouble = f"the API server does not serve: {error}"
         except NotYetError as error:
@@ -72,6 +72,17 @@ async def patiently(
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(stop.wait(), WAIT_SECONDS)
     return None
+
+
+async def _unless(stop: asyncio.Event, asked: Awaitable[T]) -> T | None:
+    """The answer; None as soon as `stop` is set."""
+    asking, stopping = asyncio.ensure_future(asked), asyncio.create_task(stop.wait())
+    await asyncio.wait([asking, stopping], return_when=asyncio.FIRST_COMPLETED)
+    stopping.cancel()
+    if not asking.done():
+        asking.cancel()
+        return None
+    return asking.result()
 
 
 async def find(api: Api, namespaces: tuple[str, ...], metrics: Metrics) -> Found:

@@ -83,6 +83,18 @@ def test_a_number_that_is_none_is_not_taken(bad: str) -> None:
         read(text, 0.0)
 
 
+def test_what_a_status_could_not_hold_is_not_taken() -> None:
+    text = Encoder().text().replace('fingerprint="', 'fingerprint="' + "f" * 129)
+    with pytest.raises(MetricsError, match="fingerprint is too long"):
+        read(text, 0.0)
+
+
+def test_more_samples_than_an_encoder_has_are_not_read() -> None:
+    stages = "".join(f'encoder_stage_workers{{stage="{number}"}} 1\n' for number in range(1001))
+    with pytest.raises(MetricsError, match="samples"):
+        read(Encoder().text() + stages, 0.0)
+
+
 ENDS = st.text('{}=",\\\t\r #1ebaN+-._\u00e9', max_size=20)
 LABELS = st.text('=,\t a"', max_size=8).map("{{{}}} 1".format)
 LINES = st.builds("{}{}{}".format, st.sampled_from(["", "# TYPE "]), st.sampled_from(SERIES), ENDS | LABELS)

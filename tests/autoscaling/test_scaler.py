@@ -165,7 +165,7 @@ async def test_another_pool_of_a_name_begins_anew(looking: Looking) -> None:
         looking.mirror.put_pod(a_pod(address))
         await looking.look()
     assert looking.scaler.fingerprint(KEY) == "f00d"
-    looking.mirror.remove_pod("team", "vision-any-1", "vision")
+    looking.mirror.remove_pod("team", "vision-any-1")
     looking.mirror.put_pool(a_pool(uid="another"))
     await looking.look()
     assert looking.scaler.fingerprint(KEY) is None

@@ -369,6 +369,24 @@ def test_it_ends_in_order_when_asked_to(own_pools: Pools, start_operator: Any) -
     assert "Traceback" not in operator.log
 
 
+def test_it_ends_when_asked_to_while_its_watches_are_refused(
+    own_pools: Pools, control_plane: ControlPlane, start_operator: Any, tmp_path: Path
+) -> None:
+    refused: list[str] = []
+
+    async def watches(request: Request) -> web.Response | None:
+        if not request.watch:
+            return None
+        refused.append(request.path)
+        return refusal(403, "Forbidden", "not any more")
+
+    with Proxy(control_plane.kubeconfig, tmp_path) as proxy:
+        proxy.before = watches
+        operator = start_operator(proxy.kubeconfig)
+        until(lambda: len(refused) > 30)  # several times each
+        operator.stop()
+
+
 def test_nodes_that_a_pool_does_not_use_are_asked_nothing_of(
     own_pools: Pools, control_plane: ControlPlane, nodes: Nodes, start_operator: Any, tmp_path: Path
 ) -> None:

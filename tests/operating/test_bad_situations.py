@@ -79,6 +79,38 @@ def test_a_quota_that_is_used_up(own_pools: Pools, start_operator: Any, nodes: N
     own_pools.wait("many", "Ready", "True")
 
 
+def test_no_pod_is_open_to_all_where_the_policy_is_refused(
+    operator: OperatorProcess, pools: Pools, nodes: Nodes
+) -> None:
+    nodes(1, cpus=16)
+    restricted = {"mode": "Restrict", "consumers": [{}]}
+    pools.apply("closed", **CPU_ONLY, scheduling={"nodeSelector": nodes.selector}, networkPolicy=restricted)
+    found = pools.wait("closed", "Progressing", "False", "Rejected")
+    assert "must specify a peer" in found["message"]
+    assert pools.deployments("closed") == []
+    pools.patch("closed", networkPolicy={"consumers": [{"podSelector": {}}]})
+    pools.wait("closed", "Ready", "True")
+
+
+def test_volumes_of_one_name_are_the_users_mistake(operator: OperatorProcess, pools: Pools, nodes: Nodes) -> None:
+    """The API server says it with a 500."""
+    nodes(1, cpus=16)
+    template = {"volumes": [{"name": "tmp", "emptyDir": {}}]}
+    pools.apply("doubled", **CPU_ONLY, scheduling={"nodeSelector": nodes.selector}, podTemplate=template)
+    found = pools.wait("doubled", "Progressing", "False", "Rejected")
+    assert "duplicate entries" in found["message"]
+
+
+def test_a_kind_that_goes_ends_the_operator_in_one_line(own_pools: Pools, start_operator: Any) -> None:
+    define(own_pools.control_plane, PODMONITORS)
+    operator = start_operator().wait_until_ready()
+    own_pools.kubectl("delete", "crd", f"{PODMONITORS.plural}.{PODMONITORS.group}")
+    until(lambda: operator.process.poll() is not None)
+    assert operator.process.returncode == 1
+    assert operator.log.splitlines()[-1].startswith("Error: a watch has ended: ")
+    assert operator.log.splitlines()[-1].endswith("start it again, as Kubernetes does")
+
+
 def test_a_kind_that_the_cluster_gets_later(own_pools: Pools, start_operator: Any, nodes: Nodes) -> None:
     nodes(1, cpus=4)
     definition = f"{PODMONITORS.plural}.{PODMONITORS.group}"

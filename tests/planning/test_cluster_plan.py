@@ -1,3 +1,4 @@
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import timedelta
@@ -243,6 +244,21 @@ def test_what_other_pods_hold_counts_anew_where_a_shape_is_planned_anew(looked_a
     asked = a_pool(resources={"memory": "8Gi"})
     (row,) = planned(asked, [a_shape(cpus=32)], [before], looked_at).rows
     assert row.share.cpus == cpus
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "garbage",
+        "[" * 100_000,
+        *(
+            json.dumps({"shape": "a", "labels": [], "cpus": 3, "gpus": 0, "inputs": "x", "others": "0"} | change)
+            for change in ({"cpus": float("inf")}, {"cpus": 0}, {"cpus": 10**11}, {"gpus": -1}, {"labels": 5})
+        ),
+    ],
+)
+def test_what_somebody_has_garbled_is_not_kept(text: str) -> None:
+    assert Kept.load(text) is None
 
 
 @given(

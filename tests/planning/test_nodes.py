@@ -15,7 +15,17 @@ from planning.clusters import GPU, a_fleet, a_node
 
 @pytest.mark.parametrize(
     ("text", "cpus"),
-    [("32", "32"), ("31500m", "31.5"), ("1k", "1000"), ("0.5", "0.5"), ("2e1", "20"), (8, "8"), ("many", "0")],
+    [
+        ("32", "32"),
+        ("31500m", "31.5"),
+        ("1k", "1000"),
+        ("0.5", "0.5"),
+        ("2e1", "20"),
+        (8, "8"),
+        ("many", "0"),
+        ("65536", "65536"),
+        ("9E", "0"),
+    ],
 )
 def test_allocatable_cpus_are_read_as_a_quantity(text: Any, cpus: str) -> None:
     body = a_node()
@@ -29,6 +39,13 @@ def test_allocatable_cpus_are_read_as_a_quantity(text: Any, cpus: str) -> None:
 )
 def test_allocatable_memory_is_whole_bytes(text: str, size: int) -> None:
     assert read_node(a_node(memory=text)).memory == size
+
+
+@pytest.mark.parametrize("amount", ["9E", "3000000000"])
+def test_more_devices_than_any_node_has_are_none(amount: str) -> None:
+    body = a_node()
+    body["status"]["allocatable"][GPU] = amount
+    assert read_node(body).devices == ()
 
 
 @pytest.mark.parametrize("part", ["status", "spec"])

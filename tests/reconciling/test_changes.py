@@ -83,7 +83,6 @@ def test_what_another_apply_would_not_change_is_left(
 @pytest.mark.parametrize(
     ("owner", "metadata", "passing"),
     [
-        (None, {}, False),
         ({**OWNER, "kind": "ReplicaSet"}, {}, False),
         ({**OWNER, "controller": False}, {}, False),
         # Of a pool of this name that was deleted.
@@ -95,6 +94,13 @@ def test_what_another_apply_would_not_change_is_left(
 def test_a_name_that_is_taken_is_not_written_over(owner: Any, metadata: dict[str, Any], passing: bool) -> None:
     body = an_object()
     assert changes([body], there(an_object(owner=owner), **metadata), UID) == [Blocked(body, passing=passing)]
+
+
+def test_what_only_lost_its_owner_is_taken_back() -> None:
+    body, orphan = an_object(), an_object(owner=None)
+    assert changes([body], there(orphan), UID) == [Apply(body, new=False, restores=True)]
+    del orphan["metadata"]["annotations"]
+    assert changes([body], there(orphan), UID) == [Blocked(body, passing=False)]
 
 
 def test_what_the_pool_has_no_use_for_goes_the_last_that_was_applied_first() -> None:
@@ -118,11 +124,14 @@ def test_what_is_not_the_pools_or_goes_already_is_not_deleted(owner: Any, metada
 
 def test_no_pod_is_made_under_the_account_of_somebody_else() -> None:
     account, pods = an_object("ServiceAccount"), an_object("Deployment", "vision-any")
-    blocked, made = changes([account, pods], there(an_object("ServiceAccount", owner=None)), UID)
+    blocked, made = changes(
+        [account, pods], there(an_object("ServiceAccount", owner={**OWNER, "controller": False})), UID
+    )
     assert blocked == Blocked(account, passing=False)
     assert must_wait(made, {kind_of(blocked)})
     assert not must_wait(made, set())
     assert not must_wait(made, {"Service"})
+    assert must_wait(made, {"NetworkPolicy"})
     assert not must_wait(Apply(an_object(), new=True, restores=False), {"ServiceAccount"})
     (gone,) = changes([], there(pods), UID)
     assert not must_wait(gone, {"ServiceAccount"})

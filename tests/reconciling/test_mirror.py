@@ -2,6 +2,7 @@ from typing import Any
 
 from fleet_operator.api.pool import KIND
 from fleet_operator.observed.mirror import Key, Mirror
+from fleet_operator.specs.names import POOL_LABEL
 
 KEY = Key("team", "vision")
 
@@ -43,3 +44,18 @@ def test_what_is_left_of_a_pool_says_which_one_it_was() -> None:
     mirror.put_pool(a_body())
     remains = mirror.remains(KIND, *KEY)["metadata"]
     assert mirror.remove_pool(remains["namespace"], remains["name"], remains["uid"]) == KEY
+
+
+def a_pod(pool: str) -> dict[str, Any]:
+    return {"metadata": {"namespace": "team", "name": "a", "uid": "a", "labels": {POOL_LABEL: pool}}}
+
+
+def test_a_pod_that_is_given_to_another_pool_is_that_ones_alone() -> None:
+    mirror, other = Mirror(), Key("team", "other")
+    assert mirror.put_pod(a_pod("vision")) == [KEY]
+    assert mirror.put_pod(a_pod("vision")) == []
+    assert mirror.put_pod(a_pod("other")) == [other, KEY]
+    assert (mirror.pods(KEY), len(mirror.pods(other))) == ((), 1)
+    assert mirror.remove_pod("team", "a") == other
+    assert mirror.pods(other) == ()
+    assert mirror.remove_pod("team", "a") is None

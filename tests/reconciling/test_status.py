@@ -163,7 +163,7 @@ def test_a_node_on_which_too_much_is_held_by_now_takes_no_replica() -> None:
     pool = a_cluster_pool()
     made = desired(seen(pool, [NODE]))
     row = only_row(
-        written(pool, [NODE], children=children_of(made), others={}, shapes=seen(pool, [NODE], [a_daemon(99)]).shapes)
+        written(pool, [NODE], children=children_of(made), others={}, shapes=seen(pool, [NODE], [a_daemon(31)]).shapes)
     )
     assert (row["fit"], row["cpusPerReplica"]) == (0, 31)
 

@@ -9,6 +9,8 @@ from fleet_operator.api.fields import MAX_COUNT, MAX_REPLICAS, Part
 Line = Annotated[str, Field(max_length=1024)]
 Short = Annotated[str, Field(max_length=317)]
 Count = Annotated[int, Field(ge=0, le=MAX_COUNT)]
+MAX_LOAD = 2**53
+Patches = Annotated[int, Field(ge=0, le=MAX_LOAD)]
 
 
 class StatusPart(Part):
@@ -94,13 +96,13 @@ class LastScale(StatusPart):
 class Load(StatusPart):
     """Load and capacity at the last decision about replicas, rounded to two digits."""
 
-    demand_patches_per_second: Annotated[int, Field(ge=0, le=2**53)]
+    demand_patches_per_second: Patches
     """Asked for, the refused included."""
-    served_patches_per_second: Annotated[int, Field(ge=0, le=2**53)]
+    served_patches_per_second: Patches
     """Delivered."""
-    capacity_patches_per_second: Annotated[int, Field(ge=0, le=2**53)]
+    capacity_patches_per_second: Patches
     """What the ready replicas can encode."""
-    pending_patches: Annotated[int, Field(ge=0, le=2**53)]
+    pending_patches: Patches
     """Taken in and not yet answered."""
 
 

@@ -30,8 +30,11 @@ SILENT = frozenset(
 )
 """Of these, those that have no sample before the first item of a kind: asked for by name, they are not there at all."""
 
-TOO_LARGE = 2.0**63
-"""No encoder counts so far; a sum of numbers below that over any pool is a number."""
+TOO_LARGE = 2.0**50
+"""No encoder counts so far."""
+_LONGEST_FINGERPRINT = 128
+_MOST_LINES = 1000
+"""Ten times what an encoder has: more would keep the operator from all else while they are read."""
 
 # The parser takes 20 ms for the 900 lines of an encoder, and this 0.2 for finding the 45 that matter.
 _WANTED = re.compile(rf"\n((?:# TYPE )?(?:{'|'.join(SERIES)})[ {{].*)")
@@ -96,7 +99,10 @@ def read(text: str, time: float) -> Reading:
     Raises:
         MetricsError: The text is not that of an encoder.
     """
-    wanted = "\n".join(_WANTED.findall(f"\n{text}"))
+    lines = _WANTED.findall(f"\n{text}")
+    if len(lines) > _MOST_LINES:
+        raise MetricsError(f"not the metrics of an encoder: {len(lines)} samples")
+    wanted = "\n".join(lines)
     try:
         # A series without samples, such as a counter of a modality that nobody has asked for, still has its type here.
         families = {family.name: family.samples for family in text_string_to_metric_families(wanted + "\n")}
@@ -131,6 +137,8 @@ def read(text: str, time: float) -> Reading:
             for name, workers in by_stage("encoder_stage_workers").items()
         },
     )
+    if len(reading.fingerprint) > _LONGEST_FINGERPRINT:
+        raise MetricsError("not the metrics of an encoder: its fingerprint is too long")
     if not all(0 <= number < TOO_LARGE for number in _numbers(reading)):
         raise MetricsError("not the metrics of an encoder: a number is negative, beyond counting, or none")
     return reading

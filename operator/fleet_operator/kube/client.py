@@ -217,7 +217,7 @@ class Api:
             code = response.status
         except (TimeoutError, aiohttp.ClientError, OSError) as error:
             raise ApiError(
-                0, "NoAnswer", f"the API server does not answer: {error or type(error).__name__}", what
+                0, "NoAnswer", f"the API server does not answer: {str(error) or type(error).__name__}", what
             ) from error
         except client.ApiException as error:
             code = int(error.status or 0)

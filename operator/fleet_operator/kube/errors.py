@@ -8,6 +8,10 @@ class NoClusterError(Exception):
     """There is neither a service account nor a usable kubeconfig; the message says what is wrong."""
 
 
+_OF_OURS = "failed to create typed patch object"
+"""Said with a 500 of what was applied and is wrong in itself, such as two volumes of one name."""
+
+
 class ApiError(Exception):
     """A request failed. Its text is the server's own message.
 
@@ -28,6 +32,8 @@ class ApiError(Exception):
     @property
     def passing(self) -> bool:
         """Whether the same request may succeed later without anybody changing anything."""
+        if _OF_OURS in str(self):
+            return False
         return self.code in (0, 408, 409, 429) or self.code >= 500
 
 

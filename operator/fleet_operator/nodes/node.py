@@ -15,6 +15,11 @@ TRANSIENT_PREFIX = "node.kubernetes.io/"
 _NOT_GPUS = ("hugepages-", "attachable-volumes-", "kubernetes.io/")
 
 
+MAX_CPUS = 1 << 16
+MAX_DEVICES = 1 << 16
+"""More than any node has."""
+
+
 @dataclass(frozen=True, slots=True)
 class Taint:
     """What keeps pods from a node."""
@@ -61,12 +66,17 @@ def read_node(body: Mapping[str, Any]) -> Node:
         # Thousands of nodes have the same few texts.
         labels={sys.intern(key): sys.intern(value) for key, value in (metadata.get("labels") or {}).items()},
         taints=tuple(sorted(taints, key=lambda taint: (taint.key, taint.value, taint.effect))),
-        cpus=quantity_or_zero(allocatable.get("cpu")),
+        cpus=_sane(quantity_or_zero(allocatable.get("cpu")), MAX_CPUS),
         memory=int(quantity_or_zero(allocatable.get("memory"))),
         devices=tuple(
             (sys.intern(name), int(quantity_or_zero(amount)))
             for name, amount in sorted(allocatable.items())
-            if "/" in name and not name.startswith(_NOT_GPUS) and quantity_or_zero(amount) > 0
+            if "/" in name and not name.startswith(_NOT_GPUS) and _sane(quantity_or_zero(amount), MAX_DEVICES) > 0
         ),
         usable=ready and not spec.get("unschedulable", False),
     )
+
+
+def _sane(amount: Decimal, most: int) -> Decimal:
+    """0 where a node says what none has: that would be in plans, and in no status."""
+    return amount if amount <= most else Decimal(0)

@@ -126,7 +126,9 @@ def _shape(
 
 def _held(kind: NodeClass, daemons: Iterable[DaemonLoad]) -> Decimal:
     labels = dict(kind.labels)
-    return sum((each.cpus for each in daemons if admits(labels, kind.taints, each.wishes)), Decimal(0))
+    # One that asks for more than a node has holds nothing there: its pod never comes.
+    possible = (each for each in daemons if each.cpus <= kind.cpus)
+    return sum((each.cpus for each in possible if admits(labels, kind.taints, each.wishes)), Decimal(0))
 
 
 def shape_name(labels: Iterable[tuple[str, str | None]]) -> str:

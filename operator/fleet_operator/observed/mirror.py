@@ -47,6 +47,7 @@ class Mirror:
         self._children: dict[Key, dict[tuple[str, str], Child]] = {}
         self._owners: dict[tuple[str, str, str], Key] = {}
         self._pods: dict[Key, dict[str, PodState]] = {}
+        self._pools_of_pods: dict[Name, Key] = {}
 
     def put_pool(self, body: Mapping[str, Any]) -> Key | None:
         """A pool is new or was changed. Returns its key, None where what is known is newer."""
@@ -158,20 +159,25 @@ class Mirror:
         """Of a pool, by kind and name."""
         return self._children.get(key, {})
 
-    def put_pod(self, body: Mapping[str, Any]) -> Key | None:
-        """A pod is new or was changed. Returns its pool's key where that matters, else None."""
+    def put_pod(self, body: Mapping[str, Any]) -> list[Key]:
+        """A pod is new or was changed. Returns the pools to which that matters; two where its label was changed."""
         meta = body["metadata"]
         key = Key(meta["namespace"], meta["labels"][POOL_LABEL])
         state = read_pod(body)
-        pods = self._pods.setdefault(key, {})
-        if pods.get(state.name) == state:
-            return None
-        pods[state.name] = state
-        return key
+        before = self._pools_of_pods.get((key.namespace, state.name), key)
+        if before != key:
+            self.remove_pod(key.namespace, state.name)
+        elif self._pods.get(key, {}).get(state.name) == state:
+            return []
+        self._pools_of_pods[key.namespace, state.name] = key
+        self._pods.setdefault(key, {})[state.name] = state
+        return [key] if before == key else [key, before]
 
-    def remove_pod(self, namespace: str, name: str, pool: str) -> Key:
-        """A pod is gone."""
-        key = Key(namespace, pool)
+    def remove_pod(self, namespace: str, name: str) -> Key | None:
+        """A pod is gone. Returns its pool's key where it was known."""
+        key = self._pools_of_pods.pop((namespace, name), None)
+        if key is None:
+            return None
         pods = self._pods.get(key, {})
         pods.pop(name, None)
         if not pods:

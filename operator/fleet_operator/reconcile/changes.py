@@ -1,6 +1,6 @@
 """What shall be, against what is -> the writes that are missing. Pure."""
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Iterable, Mapping, Set
 from dataclasses import dataclass
 from types import MappingProxyType
 
@@ -64,6 +64,8 @@ class Resize:
 
 Change = Apply | Delete | Blocked | Resize
 
+_BEFORE_PODS = frozenset({"ServiceAccount", "NetworkPolicy"})
+
 
 Rewritten = Mapping[tuple[str, str], frozenset[str]]
 """By kind and name: fields that do not stay as they are applied, as a webhook sets them to something else."""
@@ -91,6 +93,8 @@ def changes(
         child = children.get(key)
         if child is None:
             result.append(Apply(body, new=True, restores=False))
+        elif _is_orphan(child):
+            result.append(Apply(body, new=False, restores=True))
         elif child.owner != uid or child.leaving:
             result.append(Blocked(body, passing=child.leaving or bool(child.owner)))
         elif not covers(child.body, content(body)) and not stays(child, body, rewritten.get(key, frozenset())):
@@ -105,21 +109,28 @@ def changes(
     return result + [Delete(child) for child in extra]
 
 
+def _is_orphan(child: Child) -> bool:
+    """Whether it was a pool's and somebody has taken its owner away, as `kubectl delete --cascade=orphan` does."""
+    meta = child.body["metadata"]
+    return not child.leaving and not meta.get("ownerReferences") and _hash(child.body) is not None
+
+
 def kind_of(change: Change) -> str:
     """Kind of the object that a change is about."""
     return change.child.kind if isinstance(change, Delete) else str(change.body["kind"])
 
 
-def must_wait(change: Change, taken: Collection[str]) -> bool:
+def must_wait(change: Change, failed: Set[str]) -> bool:
     """Whether a change must not be made, as things are.
 
     Pods run under the ServiceAccount of the pool's name, with all that it may do: never under one of somebody else's.
+    And where only some may reach them, never before that holds.
 
     Args:
         change: The next one.
-        taken: Kinds of the pool's objects whose names others have.
+        failed: Kinds of the pool's objects that are not as they shall be.
     """
-    return isinstance(change, Apply) and kind_of(change) == "Deployment" and "ServiceAccount" in taken
+    return isinstance(change, Apply) and kind_of(change) == "Deployment" and not failed.isdisjoint(_BEFORE_PODS)
 
 
 def stays(child: Child, body: Object, rewritten: frozenset[str]) -> bool:

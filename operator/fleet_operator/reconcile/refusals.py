@@ -51,6 +51,6 @@ def taken(body: Mapping[str, Any], *, passing: bool) -> Trouble:
     """
     what = f"{body['kind']} {body['metadata']['name']}"
     if passing:
-        return Trouble("WaitingForDeletion", f"{what} of a deleted pool of this name is still going")
+        return Trouble("WaitingForDeletion", f"{what} is being deleted, and made anew when it is gone")
     pods = "; no pod is made that would run under it" if body["kind"] == "ServiceAccount" else ""
     return Trouble("NameTaken", f"{what} is there and not this pool's: rename or delete it, or rename the pool{pods}")

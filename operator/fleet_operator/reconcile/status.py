@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from fleet_operator.api.status import Condition, EnvRow, Load, PoolStatus, ShapeRow
+from fleet_operator.api.status import MAX_LOAD, Condition, EnvRow, Load, PoolStatus, ShapeRow
 from fleet_operator.cluster_plan import ShapePlan
 from fleet_operator.environment import model_source
 from fleet_operator.quantity import format_quantity
@@ -147,12 +147,17 @@ def _load(seen: Observation) -> dict[str, Any]:
         "recommended_replicas": decision.recommended,
         "recommendation": decision.reason[:_LONGEST_LINE],
         "load": Load(
-            demand_patches_per_second=decision.demand,
-            served_patches_per_second=decision.served,
-            capacity_patches_per_second=decision.capacity,
-            pending_patches=decision.pending,
+            demand_patches_per_second=_bounded(decision.demand),
+            served_patches_per_second=_bounded(decision.served),
+            capacity_patches_per_second=_bounded(decision.capacity),
+            pending_patches=_bounded(decision.pending),
         ),
     }
+
+
+def _bounded(number: int) -> int:
+    """What strange encoders tell may be more than a status can say."""
+    return min(number, MAX_LOAD)
 
 
 def _conditions(found: Iterable[Finding], seen: Observation) -> tuple[Condition, ...]:

@@ -70,7 +70,8 @@ class Writer:
     async def write(self, key: Key, changes: Iterable[Change], seen: Observation) -> Outcome:
         """Make every change.
 
-        One that fails keeps none of the others from being made, save pods that would run under another's account.
+        One that fails keeps none of the others from being made, save pods that would run under another's account, or
+        would be open to all.
 
         Raises:
             ApiError: The API server cannot be reached.
@@ -87,13 +88,12 @@ class Writer:
                 raise
             outcome.error, changes = error, []
             outcome.troubles.append(refusal(error))
-        taken_kinds: set[str] = set()
+        failed: set[str] = set()
         for change in changes:
-            if must_wait(change, taken_kinds):
+            if must_wait(change, failed):
                 continue
             try:
                 trouble = await self._change(key, change, seen)
-                taken_kinds |= {kind_of(change)} if trouble else set()
             except ApiError as error:
                 if error.code == 0:
                     raise
@@ -101,6 +101,7 @@ class Writer:
                 if error.passing and outcome.error is None:
                     outcome.error = error
             if trouble is not None:
+                failed.add(kind_of(change))
                 outcome.troubles.append(trouble)
         return outcome
 
