@@ -80,11 +80,17 @@ async def at_once(work: Iterable[Callable[[], Awaitable[Any]]]) -> None:
 async def watch(api: Api, kind: str, namespace: str) -> AsyncIterator[tuple[float, str, Object]]:
     """When, what, and which object, for as long as it is asked."""
     path = RESOURCES[kind].path(namespace) + "?watch=true"
-    client = api._client
-    response = await client.call_api("GET", api._configuration.host + path, {}, _request_timeout=86400)
+    client, url = api._client, api._configuration.host + path
+    # An API server that is busy says 429 or 500, and nobody but us asks again.
+    while True:
+        response = await client.call_api("GET", url, {}, _request_timeout=86400)
+        if response.status == 200:
+            break
+        await asyncio.sleep(0.1)
     async for line in response.response.content:
         event = json.loads(line)
         yield time.monotonic(), event["type"], event["object"]
+    raise RuntimeError("the watch has ended")
 
 
 def planned(body: Object) -> bool:
@@ -127,7 +133,7 @@ async def all_planned(api: Api, namespace: str, count: int, begin: float) -> flo
             done.add(body["metadata"]["name"])
         if len(done) == count:
             return moment - begin
-    raise RuntimeError("the watch ended")
+    raise RuntimeError("the watch has ended")
 
 
 async def joins(api: Api, cluster: ControlPlane, namespace: str, count: int) -> list[float]:
@@ -142,6 +148,8 @@ async def joins(api: Api, cluster: ControlPlane, namespace: str, count: int) -> 
         async for each in api.list("EncoderPool", namespace)
         if each["spec"]["scheduling"]["nodeSelector"] in ({TYPE: kind}, {TYPE: kind, TEAM: team(0)})
     }
+    if not there:
+        raise RuntimeError("no pool may use such nodes")
     stream = watch(api, "EncoderPool", namespace)
     for number in range(count):
         late = set(there)
