@@ -11,18 +11,16 @@ too small, they keep their share, and the row is *former*: they go as soon as th
 """
 
 import hashlib
-import json
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from decimal import Decimal
 
 from fleet_operator.api import EncoderPool
 from fleet_operator.api.pool import GROUP
 from fleet_operator.environment import EnvVar, settings
-from fleet_operator.nodes.node import MAX_CPUS, MAX_DEVICES
+from fleet_operator.kept_plan import Kept
 from fleet_operator.nodes.shapes import Shape
 from fleet_operator.nodes.share import Share, blind_share, share
-from fleet_operator.quantity import format_quantity, parse_quantity
 from fleet_operator.threads import ThreadBudget, budget
 from fleet_operator.wording import counted
 
@@ -30,43 +28,6 @@ REPLAN = f"{GROUP}/replan"
 """Annotation of a pool: with another value, shares are computed anew."""
 UNPINNED = "unpinned"
 """Name of the row whose pods may run on any node: nodes cannot be read, or there is none yet."""
-
-
-@dataclass(frozen=True, slots=True)
-class Kept:
-    """What the pods of a shape were planned with.
-
-    Attributes:
-        shape: Name of the shape.
-        labels: Value of each shape label.
-        cpus: Of a replica.
-        gpus: Of a replica.
-        inputs: `inputs_hash` at that time.
-        others: CPUs of a node that other pods held at that time.
-    """
-
-    shape: str
-    labels: tuple[tuple[str, str | None], ...]
-    cpus: int
-    gpus: int
-    inputs: str
-    others: Decimal = Decimal(0)
-
-    def dump(self) -> str:
-        """As text, to be kept with the pods."""
-        return json.dumps({**asdict(self), "others": format_quantity(self.others)}, separators=(",", ":"))
-
-    @classmethod
-    def load(cls, text: str) -> "Kept | None":
-        """From text; None where somebody has changed it."""
-        try:
-            read = json.loads(text)
-            labels = tuple((str(key), value) for key, value in read["labels"])
-            others = parse_quantity(read["others"])
-            found = cls(str(read["shape"]), labels, int(read["cpus"]), int(read["gpus"]), str(read["inputs"]), others)
-        except (ValueError, KeyError, TypeError, ArithmeticError, RecursionError):
-            return None
-        return found if 0 < found.cpus <= MAX_CPUS and 0 <= found.gpus <= MAX_DEVICES else None
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,8 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from fleet_operator.api.parts import Resources
-from fleet_operator.cluster_plan import REPLAN, UNPINNED, Kept, PoolPlan, ShapePlan, inputs_hash, plan_pool
+from fleet_operator.cluster_plan import REPLAN, UNPINNED, PoolPlan, ShapePlan, inputs_hash, plan_pool
+from fleet_operator.kept_plan import Kept
 from fleet_operator.observed.pods import PodState
 from fleet_operator.reconcile.desired import desired, kept, unasked
 from fleet_operator.specs.names import PLAN_ANNOTATION, SHAPE_LABEL

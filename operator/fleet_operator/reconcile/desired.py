@@ -7,7 +7,8 @@ from typing import Any
 
 from fleet_operator.api import EncoderPool
 from fleet_operator.api.pool import GROUP
-from fleet_operator.cluster_plan import Kept, PoolPlan, ShapePlan, plan_pool
+from fleet_operator.cluster_plan import PoolPlan, ShapePlan, plan_pool
+from fleet_operator.kept_plan import Kept
 from fleet_operator.nodes.distribute import Group, distribute
 from fleet_operator.nodes.shapes import Shape
 from fleet_operator.reconcile.drift import sealed
