@@ -53,9 +53,9 @@ def test_no_node_fits_yet_but_pods_can_ask_for_one(operator: OperatorProcess, po
 def test_pods_that_find_no_room(operator: OperatorProcess, pools: Pools, nodes: Nodes) -> None:
     nodes(1, cpus=8, gpus=1)
     pools.apply("crowded", replicas=3, resources={"gpus": 1}, scheduling={"nodeSelector": nodes.selector})
-    found = pools.wait("crowded", "Schedulable", "False", "Unschedulable")
-    assert "nvidia.com/gpu" in found["message"]
-    assert pools.status("crowded")["readyReplicas"] == 1
+    # At first the scheduler has not looked at all of them.
+    until(lambda: "nvidia.com/gpu" in pools.wait("crowded", "Schedulable", "False", "Unschedulable")["message"])
+    until(lambda: pools.status("crowded")["readyReplicas"] == 1)
 
 
 def test_a_node_too_small_for_a_whole_cpu(operator: OperatorProcess, pools: Pools, nodes: Nodes) -> None:
