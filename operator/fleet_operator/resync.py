@@ -130,7 +130,7 @@ class Resync:
         return bool(late or gone)
 
     async def _look_up(self, kind: str, name: Name) -> None:
-        async for body in self._api.list(kind, name[0] or None, fieldSelector=f"metadata.name={name[1]}"):
+        if body := await self._api.find(kind, name[0] or None, name[1]):
             self._controller.put(kind, body)
 
     async def _listed(self, kind: str) -> dict[Name, str]:

@@ -96,7 +96,7 @@ class Api:
                 return None
             raise
 
-    async def find(self, kind: str, namespace: str, name: str) -> Object | None:
+    async def find(self, kind: str, namespace: str | None, name: str) -> Object | None:
         """As `get`, for who may only list."""
         async for each in self.list(kind, namespace, fieldSelector=f"metadata.name={name}"):
             return each

@@ -60,6 +60,11 @@ def read_node(body: Mapping[str, Any]) -> Node:
         for taint in spec.get("taints") or ()
         if taint["key"] not in TRANSIENT and not taint["key"].startswith(TRANSIENT_PREFIX)
     }
+    amounts = {
+        name: int(_sane(quantity_or_zero(amount), MAX_DEVICES))
+        for name, amount in sorted(allocatable.items())
+        if "/" in name and not name.startswith(_NOT_GPUS)
+    }
     ready = any(each["type"] == "Ready" and each["status"] == "True" for each in status.get("conditions") or ())
     return Node(
         name=metadata["name"],
@@ -68,11 +73,7 @@ def read_node(body: Mapping[str, Any]) -> Node:
         taints=tuple(sorted(taints, key=lambda taint: (taint.key, taint.value, taint.effect))),
         cpus=_sane(quantity_or_zero(allocatable.get("cpu")), MAX_CPUS),
         memory=int(quantity_or_zero(allocatable.get("memory"))),
-        devices=tuple(
-            (sys.intern(name), int(quantity_or_zero(amount)))
-            for name, amount in sorted(allocatable.items())
-            if "/" in name and not name.startswith(_NOT_GPUS) and _sane(quantity_or_zero(amount), MAX_DEVICES) > 0
-        ),
+        devices=tuple((sys.intern(name), amount) for name, amount in amounts.items() if amount),
         usable=ready and not spec.get("unschedulable", False),
     )
 

@@ -207,17 +207,13 @@ class Mirror:
 
     def remains(self, kind: str, namespace: str, name: str) -> dict[str, Any]:
         """What is known of an object, as a watch would tell of its end."""
-        pool, uid = "", ""
-        if kind == KIND and Key(namespace, name) in self.pools:
-            uid = self.pools[Key(namespace, name)]["metadata"]["uid"]
-        for key, pods in self._pods.items():
-            if kind == "Pod" and key.namespace == namespace and name in pods:
-                pool = key.name
-        for children in self._children.values():
-            child = children.get((kind, name))
-            if child is not None and child.namespace == namespace:
-                pool, uid = child.pool, child.uid
-        return {"metadata": {"namespace": namespace, "name": name, "uid": uid, "labels": {POOL_LABEL: pool}}}
+        meta: dict[str, Any] = {"namespace": namespace, "name": name, "uid": ""}
+        owner = self._owners.get((kind, namespace, name))
+        if owner is not None:
+            meta |= {"uid": self._children[owner][kind, name].uid, "labels": {POOL_LABEL: owner.name}}
+        elif kind == KIND and (pool := self.pools.get(Key(namespace, name))):
+            meta["uid"] = pool["metadata"]["uid"]
+        return {"metadata": meta}
 
 
 def read_daemon(body: Mapping[str, Any]) -> DaemonLoad:

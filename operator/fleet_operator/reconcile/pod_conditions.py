@@ -33,7 +33,7 @@ def schedulable(seen: Observation, plan: PoolPlan, planned: Finding) -> Finding:
         for each in (body.get("status") or {}).get("conditions") or ():
             if each["type"] == "ReplicaFailure" and each["status"] == "True":
                 return _refused(each.get("message") or "")
-    staying = sorted((pod for pod in seen.pods if not pod.leaving), key=lambda pod: pod.name)
+    staying = _staying(seen)
     waiting = [pod for pod in staying if pod.waiting]
     if waiting:
         find, them = ("1 pod finds", "it") if len(waiting) == 1 else (f"{len(waiting)} pods find", "them")
@@ -69,7 +69,7 @@ def _refused(message: str) -> Finding:
 
 def healthy(seen: Observation) -> Finding:
     """Whether no pod is in trouble that has found a node."""
-    staying = sorted((pod for pod in seen.pods if not pod.leaving), key=lambda pod: pod.name)
+    staying = _staying(seen)
     sick = [pod for pod in staying if pod.trouble in _HEALTH]
     if sick:
         first = sick[0]
@@ -82,6 +82,10 @@ def healthy(seen: Observation) -> Finding:
             "Healthy", "False", "Starting", f"{_named(slow)} has a node and starts no container{said}: {advice}"
         )
     return Finding("Healthy", "True", "Healthy", "no pod is in trouble")
+
+
+def _staying(seen: Observation) -> list[PodState]:
+    return sorted((pod for pod in seen.pods if not pod.leaving), key=lambda pod: pod.name)
 
 
 def _named(pods: Sequence[PodState]) -> str:
