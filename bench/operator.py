@@ -77,9 +77,21 @@ async def at_once(work: Iterable[Callable[[], Awaitable[Any]]]) -> None:
     await asyncio.gather(*(one(each) for each in work))
 
 
-async def watch(api: Api, kind: str, namespace: str) -> AsyncIterator[tuple[float, str, Object]]:
-    """When, what, and which object, for as long as it is asked."""
-    path = RESOURCES[kind].path(namespace) + "?watch=true"
+Events = AsyncIterator[tuple[float, str, Object]]
+"""When, what, and which object."""
+
+
+async def watch(api: Api, kind: str, namespace: str) -> Events:
+    """What happens from now on, for as long as it is asked.
+
+    Not what there is: while the API server sends that, what is new piles up, and it ends the watch of who is too slow.
+    """
+    there = await api._request("list", kind, namespace, query={"limit": "1"})
+    return _events(api, kind, namespace, there["metadata"]["resourceVersion"])
+
+
+async def _events(api: Api, kind: str, namespace: str, version: str) -> Events:
+    path = RESOURCES[kind].path(namespace) + f"?watch=true&resourceVersion={version}"
     client, url = api._client, api._configuration.host + path
     # An API server that is busy says 429 or 500, and nobody but us asks again.
     while True:
@@ -128,7 +140,7 @@ async def quiet(operator: OperatorProcess) -> float:
 async def all_planned(api: Api, namespace: str, count: int, begin: float) -> float:
     """Seconds from `begin` until every pool is planned."""
     done: set[str] = set()
-    async for moment, _, body in watch(api, "EncoderPool", namespace):
+    async for moment, _, body in await watch(api, "EncoderPool", namespace):
         if planned(body):
             done.add(body["metadata"]["name"])
         if len(done) == count:
@@ -150,7 +162,7 @@ async def joins(api: Api, cluster: ControlPlane, namespace: str, count: int) -> 
     }
     if not there:
         raise RuntimeError("no pool may use such nodes")
-    stream = watch(api, "EncoderPool", namespace)
+    stream = await watch(api, "EncoderPool", namespace)
     for number in range(count):
         late = set(there)
         begin = time.monotonic()
@@ -174,7 +186,7 @@ async def applies(api: Api, namespace: str, first: int, count: int) -> list[floa
     waits: list[float] = []
 
     async def look() -> None:
-        async for moment, what, body in watch(api, "Deployment", namespace):
+        async for moment, what, body in await watch(api, "Deployment", namespace):
             name = body["metadata"]["labels"].get("encoderfleet.io/pool", "")
             if what == "ADDED" and name in begins:
                 waits.append(moment - begins.pop(name))
