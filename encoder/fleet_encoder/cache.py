@@ -27,7 +27,9 @@ class Embedding:
         return self.rows.numel() * self.rows.element_size() + 512
 
 
-def content_key(fingerprint: str, modality: Modality, sampling: Sampling | None, media: Any) -> bytes:
+def content_key(
+    fingerprint: str, modality: Modality, sampling: Sampling | None, media: Any, preparation: str = ""
+) -> bytes:
     """Hash of everything that decides an embedding.
 
     Args:
@@ -35,9 +37,10 @@ def content_key(fingerprint: str, modality: Modality, sampling: Sampling | None,
         modality: Of the item: the same file may be sent as video and as audio.
         sampling: Which frames.
         media: The file's bytes, any buffer; hashing releases the GIL.
+        preparation: Name of one that is not the family's own.
     """
     digest = hashlib.blake2b(digest_size=32)
-    digest.update(f"{fingerprint}|{modality}|{sampling}|".encode())
+    digest.update(f"{fingerprint}|{modality}|{sampling}|{preparation}|".encode())
     digest.update(media)
     return digest.digest()
 

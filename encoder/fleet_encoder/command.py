@@ -8,6 +8,7 @@ import time
 from functools import partial
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import click
 import structlog
@@ -23,6 +24,7 @@ from fleet_encoder.limits import MediaLimits
 from fleet_encoder.logs import configure, flush
 from fleet_encoder.options import encoder_options
 from fleet_encoder.runner import hub
+from fleet_encoder.wire.sglang import environment
 from fleet_machine import visible_cpus
 
 log = structlog.get_logger()
@@ -77,6 +79,9 @@ def read_config(options: dict[str, Any]) -> Config:
     cpus = options["cpus"] or reading.cpus
     if cpus > reading.cpus:
         warnings.append(f"planned with {cpus} CPUs, but this process has {reading.cpus} ({reading.reason})")
+    if options["sglang_http"]:
+        warnings += environment.warnings(os.environ)
+    _check_registration(options)
     local_root = Path(options["local_root"]).resolve() if options["local_root"] else None
     return Config(
         model=model,
@@ -107,8 +112,29 @@ def read_config(options: dict[str, Any]) -> Config:
         cache_bytes=options["cache_bytes"],
         drain_seconds=options["drain_seconds"],
         log_format=options["log_format"],
+        sglang_http=options["sglang_http"],
+        sglang_request_seconds=options["request_seconds"],
+        sglang_send_seconds=options["send_seconds"],
+        sglang_metrics=options["sglang_metrics"],
+        register=options["register"],
+        advertise=options["advertise"],
         warnings=tuple(warnings),
     )
+
+
+def _check_registration(options: dict[str, Any]) -> None:
+    """Addresses of other programs, judged before anything is started.
+
+    Raises:
+        click.UsageError: Says which one cannot be.
+    """
+    for flag, urls in (("--register", options["register"]), ("--advertise", (options["advertise"],))):
+        for each in filter(None, urls):
+            parts = urlsplit(each)
+            if parts.scheme not in ("http", "https") or not parts.hostname or parts.path.strip("/"):
+                raise click.UsageError(f"{flag}: {each!r} is not a URL such as http://host:8997")
+    if options["register"] and not options["sglang_http"]:
+        raise click.UsageError("--register: language servers need --sglang-http to connect to, such as 0.0.0.0:30000")
 
 
 async def serve(config: Config, context: click.Context) -> None:

@@ -28,6 +28,12 @@ class Config:
         ffmpeg_threads: Threads inside one decoder.
         intra_op_threads: torch threads of one preprocessing worker.
         forward_threads: torch threads of a forward pass on the CPU.
+        sglang_http: Address of the wire that SGLang's language servers speak; empty: off.
+        sglang_request_seconds: From such a request's arrival to its embedding.
+        sglang_send_seconds: An embedding may take to leave.
+        sglang_metrics: Whether metrics are also told under SGLang's names.
+        register: Bootstrap addresses of language servers that this encoder tells of itself.
+        advertise: Its URL for them; empty: found out.
         warnings: What looks wrong about the settings, one line each.
     """
 
@@ -57,6 +63,12 @@ class Config:
     cache_bytes: int = 1 << 30
     drain_seconds: float = 30.0
     log_format: Literal["text", "json"] = "text"
+    sglang_http: str = ""
+    sglang_request_seconds: float = 180.0
+    sglang_send_seconds: float = 180.0
+    sglang_metrics: bool = False
+    register: tuple[str, ...] = ()
+    advertise: str = ""
     warnings: tuple[str, ...] = ()
 
 

@@ -19,11 +19,13 @@ class Lifecycle:
     Attributes:
         state: See `State`.
         loaded: The weights are read, so their fingerprint is known.
+        closed: Draining, and nothing at all is taken in any more.
     """
 
     def __init__(self) -> None:
         self.state = State.STARTING
         self.loaded = False
+        self.closed = False
 
     @property
     def ready(self) -> bool:
@@ -46,13 +48,16 @@ class Lifecycle:
         self.state = State.DRAINING
         return first
 
-    def check_open(self) -> None:
+    def check_open(self, *, late: bool = False) -> None:
         """Refuse new work unless ready.
+
+        Args:
+            late: It is from a caller who knows no other encoder to send it to: taken until `closed`.
 
         Raises:
             Draining: Says whether to wait or to go elsewhere.
         """
-        if self.state is State.DRAINING:
+        if self.state is State.DRAINING and not (late and not self.closed):
             raise Draining("this encoder is shutting down: send the item to another one")
         if self.state is State.STARTING:
             raise Draining("this encoder is still warming up: send the item to another one, or retry shortly")

@@ -4,6 +4,7 @@
 
     ItemError                 the item fails, and nothing else does
     ├── Invalid               it cannot be encoded, here or elsewhere
+    │   └── AskedTwice        it is being delivered already, or was
     ├── MediaUnreachable      its media's host fails or is too slow; may go better later
     ├── TooLarge              over a limit of the pool
     ├── Incompatible          a modality or protocol that this encoder does not serve
@@ -11,6 +12,7 @@
     ├── Draining              this encoder is going away
     ├── Expired               its deadline passed
     ├── Cancelled             nobody waits for it
+    ├── ReceiverUnreachable   where its embedding is wanted, nobody takes a connection
     └── Internal              a defect, a lost device
 
 The text of an exception goes to whoever sent the item: it says what to do, and never holds media
@@ -30,6 +32,10 @@ class Invalid(ItemError):
     """The item cannot be encoded, here or elsewhere."""
 
     status = Status.INVALID
+
+
+class AskedTwice(Invalid):
+    """Its embedding is on its way, or was delivered: a language server that got it twice would fail the request."""
 
 
 class MediaUnreachable(ItemError):
@@ -80,6 +86,12 @@ class Cancelled(ItemError):
     """Its caller cancelled it, or is gone."""
 
     status = Status.CANCELLED
+
+
+class ReceiverUnreachable(ItemError):
+    """The socket that a language server named for its embeddings takes no connection."""
+
+    status = Status.INTERNAL
 
 
 class Internal(ItemError):

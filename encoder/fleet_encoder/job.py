@@ -10,16 +10,21 @@ from fleet_client.protocol import Modality, Sampling
 from fleet_encoder.admission import Ticket
 from fleet_encoder.cache import Embedding
 from fleet_encoder.errors import Cancelled, Expired, ItemError
-from fleet_encoder.families.base import Features, Media, MediaInfo
+from fleet_encoder.families.base import Features, Media, MediaInfo, Preparation
 from fleet_encoder.memory import Share
 
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """Where an item's media come from: bytes that came with the message, or an URL. Exactly one is given."""
+    """Where an item's media come from: bytes that came with the message, or an URL. Exactly one is given.
+
+    Attributes:
+        size: Bytes of the media, about, where an URL holds them itself.
+    """
 
     data: Any = None
     url: str | None = None
+    size: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +48,8 @@ class Job:
         request: Request id, for logs.
         index: Number of the item in its request.
         deadline: `time.monotonic()` after which nobody wants the answer.
+        preparation: How its media become features.
+        check: Judges the media's bytes, in a worker thread: what it raises ends the job.
         outcome: Set once, by `finish`.
         stage_seconds: Time in each stage, waiting included.
         followers: Identical items that wait for this one's embedding.
@@ -61,6 +68,8 @@ class Job:
     ticket: Ticket
     sampling: Sampling | None = None
     deadline: float | None = None
+    preparation: Preparation | None = None
+    check: Callable[[Any], None] | None = None
     outcome: "asyncio.Future[Outcome]" = field(default_factory=lambda: asyncio.get_running_loop().create_future())
     stage_seconds: dict[str, float] = field(default_factory=dict)
     followers: "list[Job]" = field(default_factory=list)

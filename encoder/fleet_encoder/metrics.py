@@ -160,6 +160,25 @@ class Metrics:
         self.clients = gauge("clients", "Clients with work here.")
         self.clients_gone = counter("clients_gone_total", "Clients that left while they had work here.")
 
+        self.sglang_received = counter(
+            "sglang_requests_received_total", "Requests of SGLang's language servers received.", "modality"
+        )
+        self.sglang_requests = counter(
+            "sglang_requests_total", "Requests of SGLang's language servers answered: success or error.",
+            "modality", "status",
+        )  # fmt: skip
+        self.sglang_request_items = histogram(
+            "sglang_request_items", "Items in one request of a language server.", "modality",
+            buckets=(1, 2, 4, 8, 16, 32, 64),
+        )  # fmt: skip
+        self.sglang_request_seconds = histogram(
+            "sglang_request_seconds", "Time from a language server's request to its answer.", "modality"
+        )
+        self.sglang_delivery_seconds = histogram(
+            "sglang_delivery_seconds", "Time to hand an embedding to the language server's connection."
+        )
+        self.sglang_registered = gauge("sglang_registered", "Language servers that have this encoder in their list.")
+
     def stage(self, name: str) -> StageMetrics:
         """Series of the stage `name`."""
         return StageMetrics(self, name)

@@ -17,12 +17,14 @@ Facades (`wire/`) submit items and wait for each one's `outcome`. All methods ru
 import asyncio
 import time
 from collections.abc import Callable, Sequence
+from typing import Any
 
 from fleet_client.protocol import Modality, Sampling
 from fleet_encoder.admission import ESTIMATED_PATCHES, MAX_ITEMS, Admission
 from fleet_encoder.cache import EmbeddingCache
 from fleet_encoder.drain import Lifecycle
 from fleet_encoder.errors import Draining, Incompatible, Internal, ItemError
+from fleet_encoder.families.base import Preparation
 from fleet_encoder.job import Job, Outcome, Source
 from fleet_encoder.metrics import Metrics
 from fleet_encoder.stage import Batching, Stage, Work
@@ -48,6 +50,7 @@ class Pipeline:
 
     Args:
         modalities: What is served; another one is `Incompatible`.
+        preparation: Of items whose facade names no other.
         fetch: Work of the fetch stage.
         inspect: Of the inspect stage.
         decode: Of the decode stages, with their workers.
@@ -66,6 +69,7 @@ class Pipeline:
         self,
         *,
         modalities: tuple[Modality, ...],
+        preparation: Preparation | None = None,
         fetch: Work,
         inspect: Work,
         decode: dict[Modality, tuple[Work, int]],
@@ -80,6 +84,7 @@ class Pipeline:
         metrics: Metrics,
     ) -> None:
         self.modalities = modalities
+        self._preparation = preparation
         self.admission = admission
         self.cache = cache
         self.lifecycle = lifecycle
@@ -158,6 +163,9 @@ class Pipeline:
         source: Source,
         sampling: Sampling | None = None,
         deadline: float | None = None,
+        preparation: Preparation | None = None,
+        check: Callable[[Any], None] | None = None,
+        late: bool = False,
     ) -> Job:
         """Let an item in.
 
@@ -168,6 +176,9 @@ class Pipeline:
             source: Bytes or URL.
             sampling: For video.
             deadline: `time.monotonic()` after which nobody wants it.
+            preparation: In place of the family's own.
+            check: Judges the media's bytes, in a worker thread, by raising `ItemError`.
+            late: It is taken while this encoder drains, up to the drain's last moments.
 
         Returns:
             The job; its `outcome` is set when it is done.
@@ -180,10 +191,13 @@ class Pipeline:
         if modality not in self.modalities:
             have = ", ".join(self.modalities)
             raise Incompatible(f"this pool encodes {have}, not {modality}: send it to a pool whose model does")
-        self.lifecycle.check_open()
-        size = None if source.data is None else len(source.data)
+        self.lifecycle.check_open(late=late)
+        size = source.size if source.data is None else len(source.data)
         ticket = self.admission.admit(modality, size, self.served_per_second)
-        job = Job(request, index, modality, source, ticket, sampling, deadline, left=self.admission.leave)
+        preparation = preparation or self._preparation
+        job = Job(
+            request, index, modality, source, ticket, sampling, deadline, preparation, check, left=self.admission.leave
+        )
         self._live.add(job)
         job.outcome.add_done_callback(lambda _: self._leave(job))
         (self.fetch if source.url is not None else self.inspect).enter(job)

@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import time
 from collections.abc import Callable
+from typing import Any
 
 import structlog
 import torch
@@ -21,7 +22,7 @@ from fleet_encoder.job import Job
 from fleet_encoder.memory import DecodedMemory, decoded_limit
 from fleet_encoder.metrics import Metrics
 from fleet_encoder.pipeline import Pipeline
-from fleet_encoder.runner.runner import Runner
+from fleet_encoder.runner.runner import Runner, processor_digest
 from fleet_encoder.slots import CpuSlots
 from fleet_encoder.sources.fetch import Fetcher, SourcePolicy
 from fleet_encoder.stages.decode import DecodeAudio, DecodeImage, DecodeVideo
@@ -31,6 +32,7 @@ from fleet_encoder.stages.inspect import Inspect
 from fleet_encoder.stages.preprocess import Preprocess
 from fleet_encoder.wire.http import HttpFacade
 from fleet_encoder.wire.native import NativeWire
+from fleet_encoder.wire.sglang.wire import SglangWire
 from fleet_encoder.workers import CpuWorkers
 from fleet_machine import visible_memory
 
@@ -111,21 +113,31 @@ class Service:
             config.bind, self.pipeline, self.welcome, config.media.max_bytes + FRAME_SLACK_BYTES, self.metrics
         )
         self.http = HttpFacade(config.http, self.lifecycle, self.metrics)
+        self.sglang = self._sglang() if config.sglang_http else None
         self.housekeeping = Housekeeping(self, use)
+
+    def _sglang(self) -> SglangWire:
+        return SglangWire(
+            self.config,
+            self.pipeline,
+            self.family.as_sglang(),
+            self.family.sglang_grid_seconds,
+            self.model_info,
+            self.lifecycle,
+            self.metrics,
+        )
 
     def _pipeline(self) -> Pipeline:
         config, workers = self.config, self._preprocessing
         memory = DecodedMemory(decoded_limit(visible_memory()))
         on_gpu = self.runner.device.type != "cpu"
         preprocess = Preprocess(
-            self.family,
             workers,
             self.admission,
             intra_op_threads=config.intra_op_threads,
             device=self.runner.device,
         )
         video = DecodeVideo(
-            self.family,
             self._decoding,
             memory,
             self.admission,
@@ -136,16 +148,12 @@ class Service:
         return Pipeline(
             modalities=self.modalities,
             fetch=Fetch(self.fetcher, self.admission),
-            inspect=Inspect(
-                self.family, lambda: self.runner.fingerprint, config.media, self.admission, workers, self.metrics
-            ),
+            preparation=self.family,
+            inspect=Inspect(lambda: self.runner.fingerprint, config.media, self.admission, workers, self.metrics),
             decode={
                 "image": (DecodeImage(workers, memory, self.admission), config.preprocess_workers),
                 "video": (video, max(2, min(self.slots.capacity, MAX_VIDEOS_AT_ONCE))),
-                "audio": (
-                    DecodeAudio(workers, memory, self.admission, self.family.audio_rate),
-                    config.preprocess_workers,
-                ),
+                "audio": (DecodeAudio(workers, memory, self.admission), config.preprocess_workers),
             },
             preprocess=dict.fromkeys(("image", "video", "audio"), (preprocess, config.preprocess_workers)),
             forward=(self.forward, self._forwarding.workers),
@@ -193,6 +201,22 @@ class Service:
             ready=self.lifecycle.ready,
         )
 
+    def model_info(self) -> dict[str, Any]:
+        """What is served, in the words of SGLang's servers: for who compares it with a language server."""
+        return {
+            "model_path": str(self.config.model),
+            "revision": self.config.revision or None,
+            "model_type": self.family.name,
+            "architectures": sorted(self.family.architectures),
+            "dtype": str(self.runner.dtype).removeprefix("torch."),
+            "hidden_size": self.family.dim,
+            "modalities": list(self.modalities),
+            "processor_sha256": processor_digest(self.family.settings),
+            "fingerprint": self.runner.fingerprint if self.lifecycle.loaded else None,
+            "is_encoder": True,
+            "version": __version__,
+        }
+
     async def run(self, stop: asyncio.Event) -> int:
         """Serve until `stop` is set, then drain.
 
@@ -203,10 +227,13 @@ class Service:
             OSError: The HTTP address cannot be bound.
         """
         await self.http.start()
+        if self.sglang is not None:
+            await self.sglang.start()
         async with self.fetcher:
             self.pipeline.start()
             self.wire.start()
-            log.info("listening", endpoint=self.wire.endpoint, http=f"http://{self.http.address}")
+            about = {} if self.sglang is None else {"sglang": f"http://{self.sglang.address}"}
+            log.info("listening", endpoint=self.wire.endpoint, http=f"http://{self.http.address}", **about)
             watching = asyncio.create_task(self.housekeeping.run())
             draining_until = 0.0
             try:
@@ -217,6 +244,8 @@ class Service:
             finally:
                 watching.cancel()
                 await asyncio.gather(watching, return_exceptions=True)
+                if self.sglang is not None:
+                    await self.sglang.stop(max(1.0, draining_until - time.monotonic()))
                 await self.wire.stop(draining_until - time.monotonic())
                 await self.pipeline.stop()
                 await self.http.stop()
@@ -245,7 +274,8 @@ class Service:
         stopped = asyncio.create_task(stop.wait())
         broken = asyncio.create_task(self.pipeline.broken.wait())
         loading = asyncio.create_task(self._load())
-        forever = [stopped, broken, watching, *self.wire.tasks, *self.pipeline.tasks]
+        sglang = [] if self.sglang is None else self.sglang.tasks
+        forever = [stopped, broken, watching, *self.wire.tasks, *sglang, *self.pipeline.tasks]
         try:
             done, _ = await asyncio.wait([loading, *forever], return_when=asyncio.FIRST_COMPLETED)
             if done == {loading}:
@@ -265,6 +295,8 @@ class Service:
     async def _finish(self) -> None:
         await self.pipeline.until_idle()
         await self.wire.until_sent()
+        if self.sglang is not None:
+            await self.sglang.until_delivered()
 
     async def _drain(self, until: float) -> None:
         """Take nothing new, finish what is here, until `time.monotonic()` is `until`."""
@@ -273,8 +305,11 @@ class Service:
         seconds = max(0.0, until - started)
         log.info("draining", items=self.pipeline.pending, seconds=round(seconds, 2))
         self.wire.announce_drain()
+        if self.sglang is not None:
+            await self.sglang.leave(seconds)
+        self.lifecycle.closed = True
         with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(self._finish(), seconds)
+            await asyncio.wait_for(self._finish(), until - time.monotonic())
         left = self.pipeline.pending
         self.pipeline.abandon()
         await asyncio.sleep(0)  # the replies of abandoned items are sent by callbacks

@@ -118,13 +118,14 @@ async def test_a_clip_holds_its_share_until_its_outcome_and_its_file_until_it_is
     data = (clips / "bikes.mp4").read_bytes()
     job = Job("r", 0, "video", Source(data=data), admission.admit("video", len(data), 0.0))
     job.info = info = probe_video(data)
+    job.preparation = family
     job.frame_indices = family.sample(info, Sampling(frames=4))
-    decode = DecodeVideo(family, workers, memory, admission, decoders=1, ffmpeg_threads=1, on_gpu=False)
+    decode = DecodeVideo(workers, memory, admission, decoders=1, ffmpeg_threads=1, on_gpu=False)
     assert await decode([job]) == [None]
     assert job.source.data is None
     assert admission.bytes == 0
     assert memory.held == job.decoded_bytes > 0
-    preprocess = Preprocess(family, workers, admission, intra_op_threads=1, device=torch.device("cpu"))
+    preprocess = Preprocess(workers, admission, intra_op_threads=1, device=torch.device("cpu"))
     assert await preprocess([job]) == [None]
     assert job.features is not None
     assert memory.held == job.features.tensor.nbytes

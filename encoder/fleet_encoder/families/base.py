@@ -130,34 +130,19 @@ Passes = Generator[None, None, list[torch.Tensor]]
 """A batch on its way through a tower: yields between forward passes, returns the embeddings."""
 
 
-class Family(Protocol):
-    """One model family over one model directory. Methods are called from worker threads, several at a time.
+class Preparation(Protocol):
+    """How media become features: arithmetic on headers, and the work before the forward pass.
+
+    A family is one. Another one may stand beside it that prepares some media as another program does; what comes out
+    goes through the same tower.
 
     Attributes:
-        name: As in `encoderfleet model new --family`.
-        architectures: Values of `architectures[0]` in config.json that this family serves.
-        modalities: What it encodes.
         audio_rate: Hz that audio is decoded to; 0 where there is no audio.
-        dim: Width of an embedding row.
-        settings: Whatever of the processors' configuration changes an embedding; goes into the cache key.
-        video_decode_threads: `video_decode_num_threads` of the model's config, which beats the environment.
+        differs: Modality -> name of this preparation, where it is not the family's own; goes into the cache key.
     """
 
-    name: ClassVar[str]
-    architectures: ClassVar[frozenset[str]]
-    modalities: ClassVar[frozenset[Modality]]
     audio_rate: int
-    dim: int
-    settings: dict[str, Any]
-    video_decode_threads: int | None
-
-    def __init__(self, directory: Path) -> None:
-        """Read the configuration files in `directory`, no weights.
-
-        Raises:
-            Invalid: A file is missing or is not this family's; the message names it.
-        """
-        ...
+    differs: dict[Modality, str]
 
     # Arithmetic on headers: what an item will cost, before memory is spent on it.
 
@@ -187,6 +172,41 @@ class Family(Protocol):
 
         A family with a preprocessor of its own replaces just this step.
         """
+        ...
+
+
+class Family(Preparation, Protocol):
+    """One model family over one model directory. Methods are called from worker threads, several at a time.
+
+    Attributes:
+        name: As in `encoderfleet model new --family`.
+        architectures: Values of `architectures[0]` in config.json that this family serves.
+        modalities: What it encodes.
+        dim: Width of an embedding row.
+        settings: Whatever of the processors' configuration changes an embedding; goes into the cache key.
+        video_decode_threads: `video_decode_num_threads` of the model's config, which beats the environment.
+        sglang_grid_seconds: Seconds of a grid step of video as SGLang's encoder tells it, where its language model
+            wants to know; else None.
+    """
+
+    name: ClassVar[str]
+    architectures: ClassVar[frozenset[str]]
+    modalities: ClassVar[frozenset[Modality]]
+    dim: int
+    settings: dict[str, Any]
+    video_decode_threads: int | None
+    sglang_grid_seconds: float | None
+
+    def __init__(self, directory: Path) -> None:
+        """Read the configuration files in `directory`, no weights.
+
+        Raises:
+            Invalid: A file is missing or is not this family's; the message names it.
+        """
+        ...
+
+    def as_sglang(self) -> Preparation:
+        """Media as SGLang's own encoder prepares them, where that is not what Hugging Face's processors do."""
         ...
 
     def load(self, directory: Path, device: torch.device, dtype: torch.dtype) -> tuple[torch.nn.Module, Loaded]:

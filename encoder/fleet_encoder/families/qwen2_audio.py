@@ -13,7 +13,7 @@ from fleet_client.protocol import Meta, Modality, Sampling
 from fleet_encoder.errors import Incompatible, Invalid
 from fleet_encoder.families import model_files, small
 from fleet_encoder.families.audio_windows import Window, windows
-from fleet_encoder.families.base import Audio, AudioInfo, Features, Media, MediaInfo, Passes, VideoInfo
+from fleet_encoder.families.base import Audio, AudioInfo, Features, Media, MediaInfo, Passes, Preparation, VideoInfo
 from fleet_encoder.families.passes import passes
 from fleet_encoder.families.qwen2_audio_tower import AudioTower
 from fleet_encoder.runner import attention, weights
@@ -55,6 +55,9 @@ class Qwen2Audio:
                 f"wants {expected[0]} x {expected[1]}: the files are of different models"
             )
         self.audio_rate = int(self.extractor.sampling_rate)
+        self.differs: dict[Modality, str] = {}
+        self.sglang_grid_seconds: float | None = None
+        self._most_windows: int | None = None
         self.dim = int(self.config.text_config.hidden_size)
         self.video_decode_threads: int | None = None
         self.settings: dict[str, Any] = {
@@ -64,6 +67,12 @@ class Qwen2Audio:
                 for key in ("feature_size", "sampling_rate", "hop_length", "chunk_length", "n_fft", "padding_value")
             },
         }
+
+    def as_sglang(self) -> Preparation:
+        """The first 30 seconds of a clip: SGLang's encoder takes no more of it, and says so only in its log."""
+        first = copy.copy(self)
+        first._most_windows, first.differs = 1, {"audio": "sglang"}
+        return first
 
     def sample(self, info: VideoInfo, sampling: Sampling | None) -> list[int]:
         """There is no video here."""
@@ -100,7 +109,7 @@ class Qwen2Audio:
         return Features("audio", rows, frames, meta, {"windows": cut, "widths": [mel.shape[1] for mel in mels]})
 
     def _windows(self, samples: int) -> list[Window]:
-        cut = windows(samples, self.extractor.n_samples, self.extractor.hop_length)
+        cut = windows(samples, self.extractor.n_samples, self.extractor.hop_length)[: self._most_windows]
         if not cut:
             least = 2 * self.extractor.hop_length + 1
             raise Invalid(f"{samples} samples of audio at {self.audio_rate} Hz: this model needs at least {least}")

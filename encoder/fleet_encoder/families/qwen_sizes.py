@@ -63,7 +63,7 @@ class Sizes:
         wide, high = self.target(width, height, frames)
         return -(-frames // self.temporal), high // self.patch, wide // self.patch
 
-    def _max_pixels(self, frames: int) -> int:
+    def _max_pixels(self, frames: int) -> float:
         if self.clip_pixels is None:
             return self.max_pixels
         share = self.clip_pixels * self.temporal // frames

@@ -13,7 +13,7 @@ from transformers.vision_utils import get_vision_cu_seqlens, get_vision_position
 
 from fleet_client.protocol import Meta, Modality, Sampling
 from fleet_encoder.errors import Incompatible
-from fleet_encoder.families import model_files
+from fleet_encoder.families import model_files, qwen_sglang
 from fleet_encoder.families.base import (
     Audio,
     AudioInfo,
@@ -24,6 +24,7 @@ from fleet_encoder.families.base import (
     Media,
     MediaInfo,
     Passes,
+    Preparation,
     Video,
     VideoInfo,
 )
@@ -31,6 +32,7 @@ from fleet_encoder.families.passes import Piece, passes
 from fleet_encoder.families.qwen_patches import patch_rows, resize
 from fleet_encoder.families.qwen_rules import read_rules
 from fleet_encoder.families.qwen_tower import VisionTower
+from fleet_encoder.families.qwen_video_sglang import SglangVideo
 from fleet_encoder.runner import attention, weights
 
 PASS_PATCHES = 16_384
@@ -56,9 +58,15 @@ class QwenVision:
         self.vision = model_files.from_directory(self.config_class, directory).vision_config
         self.rules = read_rules(directory, self.vision)
         self.audio_rate = 0
+        self.differs: dict[Modality, str] = {}
+        self.sglang_grid_seconds = self.rules.video_sizes.temporal / qwen_sglang.FPS if self.tells_seconds else None
         self.dim = self.width(self.vision)
         self.video_decode_threads = model_files.decode_threads(raw)
         self.settings: dict[str, Any] = {"vision": raw.get("vision_config"), "rules": dataclasses.asdict(self.rules)}
+
+    def as_sglang(self) -> Preparation:
+        """Video with SGLang's sampling and sizes."""
+        return SglangVideo(self)
 
     @staticmethod
     def width(vision: Any) -> int:
@@ -84,7 +92,11 @@ class QwenVision:
             raise Incompatible(_NO_AUDIO)
         if isinstance(info, ImageInfo):
             return math.prod(self.rules.image_sizes.grid(info.width, info.height))
-        return math.prod(self.rules.video_sizes.grid(info.width, info.height, frames))
+        return self.grid_patches(info.width, info.height, frames)
+
+    def grid_patches(self, width: int, height: int, frames: int) -> int:
+        """Patches of a clip of so many frames of that size."""
+        return math.prod(self.rules.video_sizes.grid(width, height, frames))
 
     def fit(self, info: VideoInfo, frames: int) -> Fit | None:
         """The tower's size, where that is the smaller one, and `preprocess` will take it as it is.
@@ -102,7 +114,7 @@ class QwenVision:
         if isinstance(media, Audio):
             raise Incompatible(_NO_AUDIO)
         if isinstance(media, Video):
-            return self._video(media, device)
+            return self.video_features(media, media.frames, device)
         # torch warns of arrays that it could write to and must not.
         pixels = media.pixels if media.pixels.flags.writeable else media.pixels.copy()
         rows, grid = patch_rows(torch.from_numpy(pixels)[None], self.rules.image_sizes, device)
@@ -114,9 +126,10 @@ class QwenVision:
         )
         return Features("image", rows, len(rows), meta)
 
-    def _video(self, media: Video, device: torch.device) -> Features:
+    def video_features(self, media: Video, frames: torch.Tensor, device: torch.device) -> Features:
+        """Features of a clip whose decoded, maybe resized frames are `frames`, uint8 `[n, h, w, 3]`."""
         info = media.info
-        rows, grid = patch_rows(media.frames, self.rules.video_sizes, device)
+        rows, grid = patch_rows(frames, self.rules.video_sizes, device)
         # A file that tells no rate has only its presentation times.
         fps = len(media.frames) / info.frames * info.fps if info.fps > 0 else None
         meta = Meta(

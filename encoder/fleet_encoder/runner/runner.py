@@ -4,6 +4,7 @@ import hashlib
 import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import nn
@@ -127,3 +128,8 @@ def to_host(embeddings: list[torch.Tensor]) -> list[torch.Tensor]:
 
 def _is_whole(tensor: torch.Tensor) -> bool:
     return tensor.is_contiguous() and tensor.untyped_storage().nbytes() == tensor.nbytes
+
+
+def processor_digest(settings: dict[str, Any]) -> str:
+    """SHA-256 of what the processors' files say: equal ones prepare media alike."""
+    return hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()

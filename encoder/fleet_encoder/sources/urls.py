@@ -77,7 +77,7 @@ def http_url(text: str, allowed_domains: tuple[str, ...]) -> URL:
         raise Invalid(f"{shown}: user names and passwords in URLs are refused: use a signed URL, or send the bytes")
     if url.port == 0:
         raise Invalid(f"{shown}: port 0 cannot be connected to: correct the URL")
-    host = _host(url.raw_host or "")
+    host = host_name(url.raw_host or "")
     if not host:
         raise Invalid(f"{shown}: its host cannot be read: write a host name, or an IP address in its usual form")
     if allowed_domains and not any(_matches(host, domain) for domain in allowed_domains):
@@ -134,7 +134,7 @@ def _read(text: str, *, relative: bool = False) -> URL:
     return url
 
 
-def _host(raw: str) -> str:
+def host_name(raw: str) -> str:
     """The host as it is compared: lower case, no final dot; IP addresses in their one usual form; "" if unreadable."""
     try:
         if ":" in raw:
@@ -152,7 +152,7 @@ def _host(raw: str) -> str:
 def _matches(host: str, domain: str) -> bool:
     wildcard = domain.startswith("*.")
     try:
-        wanted = _host(URL.build(scheme="http", host=domain.removeprefix("*.").strip("[]")).raw_host or "")
+        wanted = host_name(URL.build(scheme="http", host=domain.removeprefix("*.").strip("[]")).raw_host or "")
     except ValueError:
         return False
     return bool(wanted) and (host.endswith("." + wanted) if wildcard else host == wanted)

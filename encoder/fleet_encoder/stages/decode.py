@@ -10,7 +10,7 @@ from functools import partial
 from fleet_client.protocol import Modality
 from fleet_encoder.admission import Admission
 from fleet_encoder.errors import ItemError, TooLarge
-from fleet_encoder.families.base import AudioInfo, Family, Fit, ImageInfo, VideoInfo
+from fleet_encoder.families.base import AudioInfo, Fit, ImageInfo, Preparation, VideoInfo
 from fleet_encoder.job import Job, Source
 from fleet_encoder.media.audio import decode_audio
 from fleet_encoder.media.image import decode_image
@@ -23,14 +23,16 @@ FULL_SIZE_SHARE = 8
 """A GPU gets a clip's frames in full size where they are at most this part of the memory for decoded media."""
 
 
-def frame_fit(family: Family, info: VideoInfo, frames: int, *, on_gpu: bool, budget: int) -> tuple[Fit | None, int]:
+def frame_fit(
+    preparation: Preparation, info: VideoInfo, frames: int, *, on_gpu: bool, budget: int
+) -> tuple[Fit | None, int]:
     """Size to shrink frames to while decoding (None: full size), and the bytes that they will take.
 
     A GPU shrinks frames faster than CPUs do, but a long clip in full size would leave no room for others. It depends
     on the header only, so equal clips become equal embeddings.
 
     Args:
-        family: Of the model.
+        preparation: Of the clip.
         info: The clip's header.
         frames: Sampled ones.
         on_gpu: Frames go to a GPU.
@@ -39,7 +41,7 @@ def frame_fit(family: Family, info: VideoInfo, frames: int, *, on_gpu: bool, bud
     size = info.width * info.height * BYTES_A_PIXEL * frames
     fit = None
     if not on_gpu or size > budget // FULL_SIZE_SHARE:
-        fit = family.fit(info, frames)
+        fit = preparation.fit(info, frames)
     if fit is not None:
         size = fit.width * fit.height * BYTES_A_PIXEL * frames
     return fit, size
@@ -106,7 +108,6 @@ class DecodeVideo:
 
     def __init__(
         self,
-        family: Family,
         workers: CpuWorkers,
         memory: DecodedMemory,
         admission: Admission,
@@ -115,7 +116,6 @@ class DecodeVideo:
         ffmpeg_threads: int,
         on_gpu: bool,
     ) -> None:
-        self._family = family
         self._workers = workers
         self._memory = memory
         self._admission = admission
@@ -128,8 +128,9 @@ class DecodeVideo:
         (job,) = jobs
         assert isinstance(job.info, VideoInfo)
         assert job.frame_indices is not None
+        assert job.preparation is not None
         fit, job.decoded_bytes = frame_fit(
-            self._family, job.info, len(job.frame_indices), on_gpu=self._on_gpu, budget=self._memory.limit
+            job.preparation, job.info, len(job.frame_indices), on_gpu=self._on_gpu, budget=self._memory.limit
         )
         await take_memory(self._memory, job)
         job.media = await decode_video(
@@ -150,17 +151,18 @@ class DecodeVideo:
 class DecodeAudio:
     """Speech and sound -> mono float32 at the model's rate."""
 
-    def __init__(self, workers: CpuWorkers, memory: DecodedMemory, admission: Admission, rate: int) -> None:
+    def __init__(self, workers: CpuWorkers, memory: DecodedMemory, admission: Admission) -> None:
         self._workers = workers
         self._memory = memory
         self._admission = admission
-        self._rate = rate
 
     async def __call__(self, jobs: list[Job]) -> Sequence[ItemError | None]:
         """Fill in `media`."""
         (job,) = jobs
         assert isinstance(job.info, AudioInfo)
+        assert job.preparation is not None
         await take_memory(self._memory, job)
-        job.media = await self._workers.run("audio", 1, decode_audio, job.source.data, self._rate, job.info)
+        rate = job.preparation.audio_rate
+        job.media = await self._workers.run("audio", 1, decode_audio, job.source.data, rate, job.info)
         drop_source(self._admission, job)
         return [None]

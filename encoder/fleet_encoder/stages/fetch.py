@@ -22,7 +22,7 @@ class Fetch:
         """Fill in `source.data`; from now on the job counts as work."""
         (job,) = jobs
         assert job.source.url is not None
-        job.download = asyncio.ensure_future(self._fetch(job.source.url, job.deadline))
+        job.download = asyncio.ensure_future(self._fetch(job, job.source.url))
         try:
             job.source = Source(data=await job.download)
         except asyncio.CancelledError:
@@ -34,9 +34,11 @@ class Fetch:
         self._admission.correct(job.ticket, patches=ESTIMATED_PATCHES[job.modality], size=len(job.source.data))
         return [None]
 
-    async def _fetch(self, url: str, deadline: float | None) -> Data:
+    async def _fetch(self, job: Job, url: str) -> Data:
         """The bytes, once the stages behind have room for them; `fetch` finds out where the deadline passed before."""
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(None if deadline is None else deadline - time.monotonic()):
-                await self._admission.room()
+        deadline = job.deadline
+        if job.source.size is None:  # else there was room for it when it was let in
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(None if deadline is None else deadline - time.monotonic()):
+                    await self._admission.room()
         return await self._fetcher.fetch(url, None if deadline is None else deadline - time.monotonic())

@@ -6,7 +6,6 @@ import torch
 
 from fleet_encoder.admission import Admission
 from fleet_encoder.errors import ItemError
-from fleet_encoder.families.base import Family
 from fleet_encoder.job import Job
 from fleet_encoder.workers import CpuWorkers
 
@@ -15,9 +14,8 @@ class Preprocess:
     """Pixels or samples -> features. The job's share of memory becomes what the features take."""
 
     def __init__(
-        self, family: Family, workers: CpuWorkers, admission: Admission, *, intra_op_threads: int, device: torch.device
+        self, workers: CpuWorkers, admission: Admission, *, intra_op_threads: int, device: torch.device
     ) -> None:
-        self._family = family
         self._workers = workers
         self._admission = admission
         self._weight = intra_op_threads
@@ -27,8 +25,9 @@ class Preprocess:
         """Fill in `features`."""
         (job,) = jobs
         assert job.media is not None
+        assert job.preparation is not None
         job.features = await self._workers.run(
-            job.modality, self._weight, self._family.preprocess, job.media, self._device
+            job.modality, self._weight, job.preparation.preprocess, job.media, self._device
         )
         job.media = None
         if job.memory is not None and not job.outcome.done():

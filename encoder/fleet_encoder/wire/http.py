@@ -1,6 +1,7 @@
 """`/metrics`, `/healthz` and `/readyz`: what Prometheus and the kubelet ask."""
 
 import asyncio
+from functools import partial
 
 from aiohttp import web
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
@@ -21,9 +22,8 @@ class HttpFacade:
     def __init__(self, address: str, lifecycle: Lifecycle, metrics: Metrics) -> None:
         self.address = address
         self._lifecycle = lifecycle
-        self._metrics = metrics
         app = web.Application()
-        app.router.add_get("/metrics", self._serve_metrics)
+        app.router.add_get("/metrics", partial(serve_metrics, metrics))
         app.router.add_get("/healthz", self._serve_health)
         app.router.add_get("/readyz", self._serve_ready)
         self._runner = web.AppRunner(app, access_log=None, handle_signals=False)
@@ -34,23 +34,11 @@ class HttpFacade:
         Raises:
             OSError: The address cannot be bound.
         """
-        host, _, port = self.address.rpartition(":")
-        await self._runner.setup()
-        site = web.TCPSite(self._runner, host.strip("[]*") or None, int(port), reuse_address=True)
-        await site.start()
-        bound, port = self._runner.addresses[0][:2]
-        self.address = f"[{bound}]:{port}" if ":" in bound else f"{bound}:{port}"
+        self.address = await listen(self._runner, self.address)
 
     async def stop(self) -> None:
         """Close; requests under way end first."""
         await self._runner.cleanup()
-
-    async def _serve_metrics(self, request: web.Request) -> web.Response:
-        """All series, or those that `?name[]=` asks for: who scales a pool reads a twentieth of them."""
-        names = request.query.getall("name[]", [])
-        registry = self._metrics.registry.restricted_registry(names) if names else self._metrics.registry
-        body = await asyncio.to_thread(generate_latest, registry)
-        return web.Response(body=body, headers={"Content-Type": CONTENT_TYPE_LATEST})
 
     async def _serve_health(self, _: web.Request) -> web.Response:
         """Alive: the event loop answers. A loaded encoder is not a dead one."""
@@ -58,3 +46,28 @@ class HttpFacade:
 
     async def _serve_ready(self, _: web.Request) -> web.Response:
         return web.Response(text=f"{self._lifecycle.state.value}\n", status=200 if self._lifecycle.ready else 503)
+
+
+async def serve_metrics(metrics: Metrics, request: web.Request) -> web.Response:
+    """All series, or those that `?name[]=` asks for: who scales a pool reads a twentieth of them."""
+    names = request.query.getall("name[]", [])
+    registry = metrics.registry.restricted_registry(names) if names else metrics.registry
+    body = await asyncio.to_thread(generate_latest, registry)
+    return web.Response(body=body, headers={"Content-Type": CONTENT_TYPE_LATEST})
+
+
+async def listen(runner: web.AppRunner, address: str) -> str:
+    """Bind `host:port`, host `*` for all of IPv4 and IPv6, and serve.
+
+    Returns:
+        The address, with the port that was picked where it was 0.
+
+    Raises:
+        OSError: It cannot be bound.
+    """
+    host, _, port = address.rpartition(":")
+    await runner.setup()
+    site = web.TCPSite(runner, host.strip("[]*") or None, int(port), reuse_address=True)
+    await site.start()
+    bound, number = runner.addresses[0][:2]
+    return f"[{bound}]:{number}" if ":" in bound else f"{bound}:{number}"

@@ -1,0 +1,1 @@
+"""The wire that SGLang's language servers speak: HTTP for requests, ZMQ for embeddings. See `facade`."""
