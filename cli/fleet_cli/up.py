@@ -5,6 +5,7 @@ import dataclasses
 import importlib.util
 import os
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import click
 
@@ -17,7 +18,7 @@ from fleet_machine import cores, visible_cpus
 from fleet_operator.api import EncoderPool
 from fleet_operator.local.claims import Claims
 from fleet_operator.local.health import Patience
-from fleet_operator.local.placing import place_here
+from fleet_operator.local.placing import Sglang, place_here
 from fleet_operator.local.ports import PortBusyError
 from fleet_operator.plan import plan
 
@@ -53,6 +54,24 @@ class Fault(click.ClickException):
     help="A replica that is not ready by then is killed and started again, as after a crash.",
 )
 @click.option(
+    "--sglang",
+    is_flag=True,
+    help="Serve SGLang's language servers, too, and print the flags to start them with.",
+)
+@click.option(
+    "--sglang-port",
+    type=click.IntRange(1, 65535),
+    metavar="P",
+    help="With --sglang: replica i listens for language servers on port P+i. [default: the first free from 30010]",
+)
+@click.option(
+    "--register",
+    metavar="URL",
+    multiple=True,
+    help="With --sglang: tell this running language server of the replicas, and when they go: http://HOST:8997, by its "
+    "--encoder-bootstrap-port. Can be given several times.",
+)
+@click.option(
     "-o",
     "--output",
     type=click.Choice(["table", "json"]),
@@ -66,6 +85,9 @@ def command(
     port: int | None,
     replicas: int | None,
     start_seconds: int,
+    sglang: bool,
+    sglang_port: int | None,
+    register: tuple[str, ...],
     output: str,
     log_format: str,
     quiet: bool,
@@ -79,6 +101,10 @@ def command(
     Exit codes: 0 after a drain, 1 if a replica could not start or not finish, 2 if the file, the model, a setting, a
     port or the GPU driver has to be changed, 130 after a second Ctrl-C.
     """
+    if (sglang_port is not None or register) and not sglang:
+        raise click.UsageError("--sglang-port and --register are for --sglang: add it")
+    for url in register:
+        check_is_here(url)
     pool = read_pool(pool_file)
     reading = visible_cpus()
     if replicas is None:
@@ -98,6 +124,7 @@ def command(
                 gpus=gpus if the_plan.gpus_per_replica else (),
                 first_port=port,
                 log_format=log_format,
+                sglang=Sglang(sglang_port, register) if sglang else None,
             )
         except PortBusyError as error:
             raise Fault(str(error)) from error
@@ -105,10 +132,24 @@ def command(
             raise Fault(f"no port can be taken here: {error.strerror}; `ulimit -n` shows the open files") from error
         the_plan = dataclasses.replace(the_plan, warnings=the_plan.warnings + placement.warnings)
         report = (JsonReport if output == "json" else TableReport)(the_plan, placement.replicas, quiet=quiet)
-        code = asyncio.run(serve(report, Patience(start_seconds=start_seconds)))
+        code = asyncio.run(serve(report, Patience(start_seconds=start_seconds), language_servers=register))
         if not report.close():
             os._exit(code)  # an exit as usual would wait for the reader of the output
     raise SystemExit(code)
+
+
+def check_is_here(url: str) -> None:
+    """A language server elsewhere could not connect to replicas of this machine.
+
+    Raises:
+        Fault: It is elsewhere, or no URL.
+    """
+    host = urlsplit(url).hostname or ""
+    if host != "localhost" and not host.startswith("127."):
+        raise Fault(
+            f"--register {url}: replicas listen on 127.0.0.1, for language servers of this machine: give "
+            "http://127.0.0.1:8997; elsewhere run encoderfleet-encoder with --sglang-http and --register, or a cluster"
+        )
 
 
 def with_replicas(pool: EncoderPool, replicas: int) -> EncoderPool:

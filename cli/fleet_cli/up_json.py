@@ -13,9 +13,9 @@ from fleet_operator.local.supervise import Change, State
 class JsonReport(Report):
     """Every line is an object with the field `event`.
 
-    `ready` comes once, with all replicas: name, endpoint, http, pid, cpus, env. `crashed`, `restarted`, `draining`,
-    `killing`, `stopped`, `drained` and `failed` come as they happen. Where `up` itself ended a replica that hung, or
-    was not ready in time, the message of `crashed` says so.
+    `ready` comes once, with all replicas: name, endpoint, http, sglang, pid, cpus, env. `crashed`, `restarted`,
+    `draining`, `killing`, `stopped`, `drained` and `failed` come as they happen. Where `up` itself ended a replica that
+    hung, or was not ready in time, the message of `crashed` says so.
     """
 
     _all_ready = False
@@ -49,13 +49,14 @@ class JsonReport(Report):
                 "name": replica.name,
                 "endpoint": replica.ports.endpoint,
                 "http": f"http://{replica.ports.http_address}",
+                "sglang": f"http://{replica.ports.sglang_address}" if replica.ports.sglang_address else None,
                 "pid": pid,
                 "cpus": None if replica.cpus is None else sorted(replica.cpus),
                 "env": replica.env,
             }
             for replica, pid in zip(self.replicas, pids, strict=True)
         ]
-        self._event("ready", replicas=described)
+        self._event("ready", replicas=described, sglang_flags=self.sglang_flags or None)
 
     def draining(self) -> None:
         """With the seconds that they have."""

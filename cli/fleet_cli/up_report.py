@@ -72,6 +72,12 @@ class Report(ABC):
     def drained(self) -> None:
         """None is left."""
 
+    @property
+    def sglang_flags(self) -> str:
+        """What to start a language server of SGLang with; empty where none is served."""
+        urls = [f"http://{each.ports.sglang_address}" for each in self.replicas if each.ports.sglang_address]
+        return f"--encoder-urls {' '.join(urls)} --encoder-transfer-backend zmq_to_tokenizer" if urls else ""
+
     def failed(self, message: str) -> None:
         """Why this ends although nobody asked for it: one line on stderr."""
         self._err.say(Text(f"Error: {message}"))

@@ -14,7 +14,9 @@ UNFINISHED = 1
 KILLED = 128 + signal.SIGINT
 
 
-async def serve(report: Report, patience: Patience, program: Sequence[str] = ENCODER) -> int:
+async def serve(
+    report: Report, patience: Patience, program: Sequence[str] = ENCODER, *, language_servers: Sequence[str] = ()
+) -> int:
     """Run the replicas of `report` until a signal or until one fails for good; returns the exit code."""
     stop, killed = asyncio.Event(), asyncio.Event()
     unclean: list[Change] = []
@@ -32,6 +34,7 @@ async def serve(report: Report, patience: Patience, program: Sequence[str] = ENC
         on_line=report.line,
         program=program,
         patience=patience,
+        language_servers=language_servers,
     )
 
     def interrupted() -> None:

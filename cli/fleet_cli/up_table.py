@@ -97,6 +97,9 @@ class TableReport(Report):
         self._out.say(table)
         endpoints = ",".join(replica.ports.endpoint for replica in self.replicas)
         self._out.say(f"Try:   encoderfleet encode --endpoint {endpoints} FILE_OR_URL...")
+        if self.sglang_flags:
+            # In one piece, however narrow the terminal: it is to be pasted.
+            self._out.say(Text(f"SGLang: {self.sglang_flags}", no_wrap=True, overflow="ignore"))
         self._out.say("Stop:  Ctrl-C lets the replicas finish what they have; a second Ctrl-C does not wait")
 
     def draining(self) -> None:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from fleet_operator.local.claims import Claims
 from fleet_operator.local.cpu_sets import exclusive_cpus
 from fleet_operator.local.devices import gpus_for
-from fleet_operator.local.ports import Ports, choose
+from fleet_operator.local.ports import Ports, choose, with_sglang
 from fleet_operator.plan import Plan
 
 ROAMING = "roaming"
@@ -36,6 +36,19 @@ class Replica:
 
 
 @dataclass(frozen=True, slots=True)
+class Sglang:
+    """The replicas serve SGLang's language servers, too.
+
+    Attributes:
+        first_port: See `ports.with_sglang`.
+        register: Bootstrap addresses of language servers that the replicas tell of themselves.
+    """
+
+    first_port: int | None = None
+    register: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Placement:
     """All replicas, and what may not be as intended, one line each."""
 
@@ -50,6 +63,7 @@ def place(
     cpus: Sequence[frozenset[int]] | None,
     gpus: Sequence[str],
     log_format: str,
+    register: Sequence[str] = (),
 ) -> tuple[Replica, ...]:
     """The plan's replicas with what only the machine knows: ports, CPU sets, devices. Pure.
 
@@ -59,6 +73,7 @@ def place(
         cpus: One set a replica, or None.
         gpus: Devices of the machine, as CUDA_VISIBLE_DEVICES names them.
         log_format: text or json.
+        register: See `Sglang`.
     """
     common = {variable.name: variable.value for variable in plan.env}
     replicas = []
@@ -68,6 +83,9 @@ def place(
             "ENCODERFLEET_REPLICA": name,
             "ENCODERFLEET_BIND": ports[number].endpoint,
             "ENCODERFLEET_HTTP": ports[number].http_address,
+            "ENCODERFLEET_SGLANG_HTTP": ports[number].sglang_address,
+            "ENCODERFLEET_REGISTER": ",".join(register),
+            "ENCODERFLEET_ADVERTISE": f"http://{ports[number].sglang_address}" if register else "",
             "ENCODERFLEET_LOG_FORMAT": log_format,
             "CUDA_VISIBLE_DEVICES": gpus_for(gpus, number, plan.gpus_per_replica),
         }
@@ -84,6 +102,7 @@ def place_here(
     gpus: Sequence[str],
     first_port: int | None,
     log_format: str,
+    sglang: Sglang | None = None,
 ) -> Placement:
     """Claim what the plan needs of this machine, and place its replicas.
 
@@ -96,16 +115,20 @@ def place_here(
         gpus: Devices of the machine.
         first_port: See `ports.choose`.
         log_format: text or json.
+        sglang: Where language servers of SGLang are served.
 
     Raises:
         PortBusyError: See `ports.choose`.
         OSError: This process may open no further file.
     """
     ports = choose(plan.replicas, first_port, claims)
+    if sglang is not None:
+        ports = with_sglang(ports, sglang.first_port, claims)
     cpus = exclusive_cpus(cores, plan.replicas, plan.cpus_per_replica, claims) if pin else None
     others = claims.of_others(ROAMING)
     if cpus is None:
         claims.take(ROAMING, os.getpid())
         others |= claims.of_others("cpu")
-    replicas = place(plan, ports=ports, cpus=cpus, gpus=gpus, log_format=log_format)
+    register = () if sglang is None else sglang.register
+    replicas = place(plan, ports=ports, cpus=cpus, gpus=gpus, log_format=log_format, register=register)
     return Placement(replicas, (SHARING.format(pool=plan.pool),) if others else ())

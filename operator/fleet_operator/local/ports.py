@@ -1,14 +1,19 @@
 """Which ports of 127.0.0.1 the replicas listen on."""
 
+import dataclasses
 import errno
+import itertools
 import socket
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from fleet_operator.local.claims import Claims
 
 HOST = "127.0.0.1"
 FIRST_PORT = 5570
+FIRST_SGLANG_PORT = 30010
+"""SGLang's own servers take 30000 where nobody says otherwise."""
+
 LAST_PORT = 65535
 EPHEMERAL = 32768
 """Automatic ports stay below: the kernel gives higher ones to anybody's outgoing connections, also between a
@@ -21,10 +26,11 @@ class PortBusyError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Ports:
-    """The two ports of one replica: the ZMQ wire, and HTTP for metrics and probes."""
+    """The ports of one replica: the ZMQ wire, HTTP for metrics and probes, and HTTP for SGLang's language servers."""
 
     wire: int
     http: int
+    sglang: int | None = None
 
     @property
     def endpoint(self) -> str:
@@ -35,6 +41,11 @@ class Ports:
     def http_address(self) -> str:
         """Host and port of /metrics, /healthz and /readyz."""
         return f"{HOST}:{self.http}"
+
+    @property
+    def sglang_address(self) -> str:
+        """Host and port for language servers; empty where there is none."""
+        return "" if self.sglang is None else f"{HOST}:{self.sglang}"
 
 
 def pairs(first: int) -> Iterator[Ports]:
@@ -69,6 +80,34 @@ def choose(replicas: int, first: int | None, claims: Claims) -> list[Ports]:
             else:
                 claims.give_back("port", ports.wire)
     raise PortBusyError(f"no {2 * replicas} free ports on {HOST} between {FIRST_PORT} and {EPHEMERAL}")
+
+
+def with_sglang(chosen: Sequence[Ports], first: int | None, claims: Claims) -> list[Ports]:
+    """Claim one port more for each replica, where language servers ask.
+
+    Args:
+        chosen: The replicas' other ports.
+        first: Replica i gets `first` + i; None takes the first free ones from 30010 on.
+        claims: Where they are held.
+
+    Raises:
+        PortBusyError: One of the range is taken, or the range ends before the replicas do.
+        OSError: This process may open no further socket.
+    """
+    if first is not None:
+        numbers: Sequence[int] = range(first, first + len(chosen))
+        for port in numbers:
+            if port > LAST_PORT or not _take(port, claims):
+                raise PortBusyError(
+                    f"port {port} on {HOST} is busy or over {LAST_PORT}: give another first port with --sglang-port, "
+                    "or leave it out"
+                )
+    else:
+        free = (port for port in range(FIRST_SGLANG_PORT, EPHEMERAL) if _take(port, claims))
+        numbers = list(itertools.islice(free, len(chosen)))
+        if len(numbers) < len(chosen):
+            raise PortBusyError(f"no {len(chosen)} free ports on {HOST} between {FIRST_SGLANG_PORT} and {EPHEMERAL}")
+    return [dataclasses.replace(ports, sglang=port) for ports, port in zip(chosen, numbers, strict=True)]
 
 
 def _exactly(replicas: int, first: int, claims: Claims) -> list[Ports]:

@@ -11,13 +11,15 @@ Leaving the block drains all of them.
 import asyncio
 import sys
 from collections.abc import Callable, Sequence
+from functools import partial
 from types import TracebackType
 from typing import Self
 
+from fleet_operator.local.farewell import Farewell
 from fleet_operator.local.health import Patience
 from fleet_operator.local.placing import Replica
 from fleet_operator.local.process import Command
-from fleet_operator.local.supervise import DEFAULT_PATIENCE, Change, Supervisor
+from fleet_operator.local.supervise import DEFAULT_PATIENCE, Change, State, Supervisor
 
 ENCODER = (sys.executable, "-P", "-m", "fleet_encoder")
 GRACE_SECONDS = 5.0
@@ -34,6 +36,7 @@ class World:
         on_line: Gets a replica's name and one line of its output.
         program: The encoder.
         patience: How long a replica may take to start and to answer.
+        language_servers: Bootstrap addresses of SGLang's that the replicas tell of themselves.
     """
 
     def __init__(
@@ -45,7 +48,10 @@ class World:
         on_line: Callable[[str, str], None],
         program: Sequence[str] = ENCODER,
         patience: Patience = DEFAULT_PATIENCE,
+        language_servers: Sequence[str] = (),
     ) -> None:
+        self._on_change = on_change
+        self._farewell = Farewell(language_servers)
         self.replicas = tuple(replicas)
         self.supervisors = tuple(
             Supervisor(
@@ -53,7 +59,7 @@ class World:
                 Command(tuple(program), replica.env, replica.cpus),
                 replica.ports.http_address,
                 drain_seconds=drain_seconds + GRACE_SECONDS,
-                on_change=on_change,
+                on_change=partial(self._changed, replica),
                 on_line=on_line,
                 patience=patience,
             )
@@ -65,6 +71,12 @@ class World:
     def endpoints(self) -> tuple[str, ...]:
         """What a client connects to."""
         return tuple(replica.ports.endpoint for replica in self.replicas)
+
+    def _changed(self, replica: Replica, change: Change) -> None:
+        """Before anybody is told of a crash, language servers are."""
+        if change.state is State.CRASHED and replica.ports.sglang is not None:
+            self._farewell.died(f"http://{replica.ports.sglang_address}")
+        self._on_change(change)
 
     async def ready(self) -> None:
         """Wait until every replica is ready.

@@ -8,7 +8,8 @@ for all pods; an encoder does it where it is told to.
 import asyncio
 import os
 import socket
-from dataclasses import dataclass, field
+import time
+from dataclasses import dataclass
 
 import aiohttp
 import structlog
@@ -25,6 +26,10 @@ FIRST_SECONDS = 0.25
 
 ANSWER_SECONDS = 3.0
 
+PATIENCE_SECONDS = 60.0
+"""A language server whose health checks do not reach this encoder takes it off its list, and puts it back when they do.
+Told anew at once, it would send requests that do not reach it either. One that was restarted was silent in between."""
+
 
 @dataclass(slots=True)
 class _Server:
@@ -32,7 +37,10 @@ class _Server:
     told: bool = False
     """It has been told at least once."""
     there: bool = False
-    trouble: str = field(default="")
+    """This encoder was on its list at the last look."""
+    gone_since: float | None = None
+    """Taken off the list by somebody else, between two looks that were answered."""
+    trouble: str = ""
 
 
 class Registration:
@@ -81,14 +89,20 @@ class Registration:
             async with session.get(f"{server.url}/list_encoder_urls") as answer:
                 answer.raise_for_status()
                 there = own in (await answer.json())["encoder_urls"]
-            if not there and not self._left:
-                server.told = True
+            if there:
+                server.gone_since = None
+            elif server.there:
+                server.gone_since = time.monotonic()
+                log.warning("taken off its list: do its health checks reach this encoder?", server=server.url, url=own)
+            waits = server.gone_since is not None and time.monotonic() - server.gone_since < PATIENCE_SECONDS
+            if not there and not waits and not self._left:
+                server.told, server.gone_since, there = True, None, True
                 async with session.post(f"{server.url}/register_encoder_url", json={"url": own}) as answer:
                     answer.raise_for_status()
-                log.info("registered" if not server.there else "registered anew", server=server.url, url=own)
-            server.there, server.told, server.trouble = True, True, ""
+                log.info("registered", server=server.url, url=own)
+            server.there, server.told, server.trouble = there, server.told or there, ""
         except (aiohttp.ClientError, TimeoutError, OSError, ValueError, KeyError, TypeError) as error:
-            server.there = False
+            server.there, server.gone_since = False, None
             self._say(server, f"{type(error).__name__}: {error}")
 
     async def _take_off(self, session: aiohttp.ClientSession, server: _Server) -> None:
