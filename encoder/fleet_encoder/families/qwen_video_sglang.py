@@ -1,19 +1,30 @@
 """Video of a Qwen vision model as SGLang's own encoder prepares it: `Preparation` beside the family's own."""
 
-from functools import partial
 from typing import TYPE_CHECKING
 
 import torch
+from torch.nn import functional
 
 from fleet_client.protocol import Modality, Sampling
 from fleet_encoder.families import qwen_sglang
 from fleet_encoder.families.base import Features, Fit, Media, MediaInfo, Video, VideoInfo
-from fleet_encoder.families.qwen_patches import SLICE, resize, to_device
+from fleet_encoder.families.qwen_patches import SLICE, to_device
 
 if TYPE_CHECKING:
     from fleet_encoder.families.qwen_vision import QwenVision
 
-bilinear = partial(resize, mode="bilinear")
+
+def bilinear(frames: torch.Tensor, width: int, height: int) -> torch.Tensor:
+    """Antialiased bilinear resize of uint8 `[n, h, w, 3]`, a few frames at a time.
+
+    Bit-equal to `torchvision.transforms.functional.resize`, which computes in floating point, also on the CPU.
+    """
+    parts = []
+    for part in frames.split(SLICE):
+        planes = part.permute(0, 3, 1, 2).float()
+        planes = functional.interpolate(planes, (height, width), mode="bilinear", align_corners=False, antialias=True)
+        parts.append(planes.round_().to(torch.uint8).permute(0, 2, 3, 1).contiguous())
+    return torch.cat(parts)
 
 
 class SglangVideo:
@@ -53,6 +64,5 @@ class SglangVideo:
         wide, high = self._sizes.target(width, height, count)
         frames = media.frames
         if (wide, high) != (width, height):
-            parts = [bilinear(to_device(part, device), wide, high) for part in frames.split(SLICE)]
-            frames = torch.cat(parts)
+            frames = bilinear(to_device(frames, device), wide, high)
         return self._family.video_features(media, frames, device)
