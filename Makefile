@@ -62,6 +62,12 @@ test: lint ## Lint, types, then every test (real processes, sockets and files)
 	@$(BIN)/python -m tests.cluster build || [ -z "$${CI:-}" ]
 	@echo "==> pytest"; $(BIN)/python -m pytest $(PYTEST_ARGS)
 
+.PHONY: interop
+interop: setup ## Install the real SGLang (6 GB, once) and test with it on this machine's CPU (10 minutes on two cores)
+	@# Where it cannot be installed its tests are skipped; in CI only where a wheel cannot be got.
+	@$(BIN)/python -m tests.interop install || [ -z "$${CI:-}" ]
+	@echo "==> pytest tests/interop"; $(BIN)/python -m pytest tests/interop $(PYTEST_ARGS)
+
 .PHONY: control-plane
 control-plane: setup ## Build Kubernetes' control plane for the tests (once: 15 minutes on two slow cores)
 	@$(BIN)/python -m tests.cluster build
@@ -91,6 +97,8 @@ crds: setup ## Make crds/encoderpools.yaml and the chart's copy of it from the t
 requirements: $(UV) ## Pin the newest packages that pyproject.toml allows
 	@$(UV) pip compile --quiet --upgrade --no-emit-index-url --no-annotate --universal --python-version 3.11 \
 	  --custom-compile-command "make requirements" --all-extras pyproject.toml -o requirements/dev.txt
+	@$(UV) pip compile --quiet --upgrade --no-emit-index-url --no-annotate --universal --python-version 3.11 \
+	  --custom-compile-command "make requirements" tests/interop/requirements.in -o tests/interop/requirements.txt
 
 .PHONY: clean
 clean: ## Remove the virtual environment and caches

@@ -30,6 +30,7 @@ START_SECONDS = 420.0
 """Two minutes on two idle cores; nothing is measured with it."""
 END_SECONDS = 10.0
 TAIL_LINES = 40
+LINE = 400
 
 TO_TOKENIZER = "zmq_to_tokenizer"
 TO_SCHEDULER = "zmq_to_scheduler"
@@ -63,8 +64,9 @@ class Server:
         self.url = f"http://{ports.HOST}:{port}"
         self.log = logs / f"{name}-{port}.log"
         self._command = [str(each) for each in (python, "-W", "ignore", "-P", *program)]
-        # What sits on PYTHONPATH here is not for it, nor is a proxy between processes of this machine.
+        # No proxy between processes of this machine, and their thousand modules are compiled once, not at each start.
         ours = {key: value for key, value in os.environ.items() if not key.lower().endswith("_proxy")}
+        ours.pop("PYTHONDONTWRITEBYTECODE", None)
         theirs = {"PYTHONPATH": str(STUBS), "SGLANG_HOST_IP": ports.HOST, "HF_HUB_OFFLINE": "1"}
         self._environment = ours | theirs | environment
         self._process: subprocess.Popen[bytes] | None = None
@@ -111,7 +113,8 @@ class Server:
 
     def tail(self, lines: int = TAIL_LINES) -> str:
         """The end of its log."""
-        return "\n".join(self.log.read_text(errors="replace").splitlines()[-lines:])
+        # Cut, as one line of it tells all of SGLang's flags.
+        return "\n".join(line[:LINE] for line in self.log.read_text(errors="replace").splitlines()[-lines:])
 
     def get(self, path: str, timeout: float = 30) -> tuple[int, bytes]:
         """Status and body; status 0 where nothing answers."""
@@ -234,7 +237,7 @@ class LanguageServer(Server):
         super().__init__(python, "sglang-language", logs, [*program, *flags], port, environment)
 
     def chat(self, content: Any, tokens: int = 16, timeout: float = 300) -> tuple[int, Any]:
-        """Status and answer of a chat completion, greedy: the same prompt and embeddings, the same text."""
+        """Status and answer of a chat completion, greedy: from the same embeddings the same `response_token_ids`."""
         return self.post(
             "/v1/chat/completions",
             {
@@ -243,6 +246,7 @@ class LanguageServer(Server):
                 "max_tokens": tokens,
                 "temperature": 0,
                 "ignore_eos": True,
+                "return_token_ids": True,
             },
             timeout,
         )
