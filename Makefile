@@ -84,6 +84,10 @@ bench-pipeline: setup ## Measure the encoder against today's way on this machine
 bench-tower: setup ## Measure a full-size tower's forward passes against transformers (wants a GPU)
 	@$(BIN)/python -m bench.tower $(BENCH_ARGS)
 
+.PHONY: bench-sglang
+bench-sglang: setup ## Measure the encoder against SGLang's own, the real one (20 minutes; BENCH_ARGS=--quick: five)
+	@$(BIN)/python -m bench.sglang $(BENCH_ARGS)
+
 .PHONY: bench-operator
 bench-operator: setup control-plane ## Measure the operator with 1,000 pools and 5,000 pretend nodes (10 minutes)
 	@$(BIN)/python -m bench.operator $(BENCH_ARGS)

@@ -11,11 +11,13 @@ import json
 import os
 import subprocess
 import sys
+import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from time import monotonic, sleep
 
 from rich.box import SIMPLE
 from rich.console import Console
@@ -29,7 +31,7 @@ from bench.pipeline import planned_environment
 from bench.report import WIDTH, emit, verdict
 from bench.slow_site import SlowSite
 from bench.stats import Target, medians, percentile, undisturbed
-from bench.systems import STEERING, BenchError
+from bench.systems import READY_SECONDS, STEERING, BenchError
 
 STALL_SECONDS = 2.5
 PHOTOS = ("rocket.jpg",)
@@ -128,17 +130,33 @@ TITLES = {
 }
 
 
+def wait_until_healthy(url: str, process: "subprocess.Popen[bytes]") -> None:
+    """Ask until it answers 200.
+
+    Raises:
+        BenchError: It ended, or takes too long.
+    """
+    until = monotonic() + READY_SECONDS
+    while process.poll() is None and monotonic() < until:
+        try:
+            with urllib.request.urlopen(url, timeout=5):
+                return
+        except OSError:
+            sleep(0.1)
+    raise BenchError("our encoder did not become ready")
+
+
 @contextmanager
 def ours(plan: dict[str, str], directory: Path) -> Iterator[tuple[str, int]]:
     """One encoder with the environment that its pool's plan gives it; its URL and process."""
-    port = ports.free()
+    (port,) = ports.free(1)
     environment = {key: value for key, value in os.environ.items() if not key.startswith(STEERING)}
     environment |= {**plan, "ENCODERFLEET_SGLANG_HTTP": f"127.0.0.1:{port}", "ENCODERFLEET_BIND": "tcp://127.0.0.1:0"}
     environment |= {"ENCODERFLEET_HTTP": "127.0.0.1:0", "ENCODERFLEET_DTYPE": "bfloat16"}
     with (directory / "ours.log").open("ab") as stream:
         process = subprocess.Popen([sys.executable, "-m", "fleet_encoder"], env=environment, stderr=stream)
     try:
-        sglang_process.wait_for(f"http://127.0.0.1:{port}/health", process)
+        wait_until_healthy(f"http://127.0.0.1:{port}/health", process)
         yield f"http://127.0.0.1:{port}", process.pid
     finally:
         process.terminate()
@@ -155,7 +173,7 @@ def started(
             yield running
         return
     environment = {"SGLANG_ENCODER_MAX_BATCH_SIZE": "1"} if name.endswith("1") else {}
-    with sglang_process.Encoder(python, checkpoint, directory, environment=environment) as server:
+    with sglang_process.Encoder(python, checkpoint, directory, **environment) as server:
         yield server.url, server.pid
 
 

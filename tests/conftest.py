@@ -102,7 +102,7 @@ class EncoderProcess:
         )
         self.lines: list[str] = []
         self._bound = threading.Event()
-        self.endpoint = self.http = ""
+        self.endpoint = self.http = self.sglang = ""
         self._reader = threading.Thread(target=self._read, daemon=True)
         self._reader.start()
 
@@ -110,9 +110,12 @@ class EncoderProcess:
         assert self.process.stderr is not None
         for line in self.process.stderr:
             self.lines.append(line.rstrip("\n"))
-            found = re.search(r"endpoint=(\S+).*http=(http://\S+)", re.sub(r"\x1b\[\d*m", "", line))
+            found = re.search(
+                r"endpoint=(\S+).*? http=(http://\S+)(?:.*? sglang=(http://\S+))?", re.sub(r"\x1b\[\d*m", "", line)
+            )
             if found:
-                self.endpoint, self.http = found.groups()
+                self.endpoint, self.http = found[1], found[2]
+                self.sglang = found[3] or ""
                 self._bound.set()
         self._bound.set()
 

@@ -122,8 +122,12 @@ class Server:
 
     def post(self, path: str, body: Any, timeout: float = 300, method: str = "POST") -> tuple[int, Any]:
         """Status and JSON of the answer; the text where it is none."""
+        return self.post_to(self.url, path, body, method, timeout)
+
+    def post_to(self, url: str, path: str, body: Any, method: str = "POST", timeout: float = 300) -> tuple[int, Any]:
+        """The same, to another port of its."""
         header = {"Content-Type": "application/json"}
-        request = urllib.request.Request(self.url + path, json.dumps(body).encode(), header, method=method)
+        request = urllib.request.Request(url + path, json.dumps(body).encode(), header, method=method)
         status, text = self._ask(request, timeout)
         try:
             return status, json.loads(text)
