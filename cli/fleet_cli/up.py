@@ -68,8 +68,8 @@ class Fault(click.ClickException):
     "--register",
     metavar="URL",
     multiple=True,
-    help="With --sglang: tell this running language server of the replicas, and when they go: http://HOST:8997, by its "
-    "--encoder-bootstrap-port. Can be given several times.",
+    help="With --sglang: tell this running language server of the replicas, and when they go: its --port, or its "
+    "--encoder-bootstrap-port, as http://127.0.0.1:30000. Can be given several times.",
 )
 @click.option(
     "-o",
@@ -148,7 +148,7 @@ def check_is_here(url: str) -> None:
     if host != "localhost" and not host.startswith("127."):
         raise Fault(
             f"--register {url}: replicas listen on 127.0.0.1, for language servers of this machine: give "
-            "http://127.0.0.1:8997; elsewhere run encoderfleet-encoder with --sglang-http and --register, or a cluster"
+            "http://127.0.0.1:30000; elsewhere run encoderfleet-encoder with --sglang-http and --register, or a cluster"
         )
 
 

@@ -32,7 +32,7 @@ class Config:
         sglang_request_seconds: From such a request's arrival to its embedding.
         sglang_send_seconds: An embedding may take to leave.
         sglang_metrics: Whether metrics are also told under SGLang's names.
-        register: Bootstrap addresses of language servers that this encoder tells of itself.
+        register: Addresses of language servers that this encoder tells of itself.
         advertise: Its URL for them; empty: found out.
         warnings: What looks wrong about the settings, one line each.
     """

@@ -35,7 +35,7 @@ _OPTIONS: tuple[tuple[str, str, Any, Any, str], ...] = (
     ("--sglang-http", "ENCODERFLEET_SGLANG_HTTP", "", str,
      "Address for SGLang's language servers (their --encoder-urls), likewise; empty = off."),
     ("--register", "ENCODERFLEET_REGISTER", "", CommaList(),
-     "Language servers to tell of this encoder: http://host:8997 (their --encoder-bootstrap-port)."),
+     "Language servers to tell of this encoder: http://host:30000 (their --port, or --encoder-bootstrap-port)."),
     ("--advertise", "ENCODERFLEET_ADVERTISE", "", str,
      "URL of --sglang-http for them; empty = this machine's address."),
     ("--sglang-metrics", "ENCODERFLEET_SGLANG_METRICS", False, bool,

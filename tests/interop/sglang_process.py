@@ -118,7 +118,11 @@ class Server:
 
     def get(self, path: str, timeout: float = 30) -> tuple[int, bytes]:
         """Status and body; status 0 where nothing answers."""
-        return self._ask(urllib.request.Request(self.url + path), timeout)
+        return self.get_from(self.url, path, timeout)
+
+    def get_from(self, url: str, path: str, timeout: float = 30) -> tuple[int, bytes]:
+        """The same, from another port of its."""
+        return self._ask(urllib.request.Request(url + path), timeout)
 
     def post(self, path: str, body: Any, timeout: float = 300, method: str = "POST") -> tuple[int, Any]:
         """Status and JSON of the answer; the text where it is none."""
@@ -240,6 +244,11 @@ class LanguageServer(Server):
         self.bootstrap = f"http://{ports.HOST}:{bootstrap}"
         super().__init__(python, "sglang-language", logs, [*program, *flags], port, environment)
 
+    @property
+    def encoders(self) -> list[str]:
+        """The URLs that are registered now."""
+        return _listed(self, self.bootstrap)
+
     def chat(self, content: Any, tokens: int = 16, timeout: float = 300) -> tuple[int, Any]:
         """Status and answer of a chat completion, greedy: from the same embeddings the same `response_token_ids`."""
         return self.post(
@@ -272,10 +281,14 @@ class Bootstrap(Server):
     @property
     def encoders(self) -> list[str]:
         """The URLs that are registered now."""
-        status, body = self.get("/list_encoder_urls")
-        assert status == 200, body
-        urls: list[str] = json.loads(body)["encoder_urls"]
-        return urls
+        return _listed(self, self.url)
+
+
+def _listed(server: Server, bootstrap: str) -> list[str]:
+    status, body = server.get_from(bootstrap, "/list_encoder_urls")
+    assert status == 200, body
+    urls: list[str] = json.loads(body)["encoder_urls"]
+    return urls
 
 
 @contextmanager

@@ -7,7 +7,8 @@ there, and they fail. The replica is back on the lists when it has been restarte
 import asyncio
 import json
 from collections.abc import Iterable
-from http.client import HTTPConnection, HTTPException, HTTPSConnection
+from http import HTTPStatus
+from http.client import HTTPConnection, HTTPException
 from urllib.parse import urlsplit
 
 ANSWER_SECONDS = 3.0
@@ -17,7 +18,7 @@ class Farewell:
     """For the replicas of one pool.
 
     Args:
-        servers: Bootstrap addresses of language servers, `http://host:8997`.
+        servers: Addresses of language servers: of their lists, `http://host:8997`, or of their APIs.
     """
 
     def __init__(self, servers: Iterable[str]) -> None:
@@ -33,15 +34,24 @@ class Farewell:
 
 
 def take_off(server: str, url: str) -> None:
-    """One request. A language server that does not answer has its own health checks."""
-    address = urlsplit(server)
-    kind = HTTPSConnection if address.scheme == "https" else HTTPConnection
-    connection = kind(address.hostname or "", address.port, timeout=ANSWER_SECONDS)
+    """Have `url` taken off one list. A language server that does not answer has its own health checks."""
+    path, body = "/unregister_encoder_url", json.dumps({"url": url})
     try:
-        body = json.dumps({"url": url})
-        connection.request("DELETE", "/unregister_encoder_url", body, {"Content-Type": "application/json"})
-        connection.getresponse().read()
-    except (OSError, HTTPException):
+        status, _ = _ask(server, "DELETE", path, body)
+        if status == HTTPStatus.NOT_FOUND:  # the address of its API, which knows the one of its list
+            port = int(json.loads(_ask(server, "GET", "/server_info")[1])["encoder_bootstrap_port"])
+            _ask(f"http://{urlsplit(server).hostname}:{port}", "DELETE", path, body)
+    except (OSError, HTTPException, ValueError, KeyError, TypeError):
         pass
+
+
+def _ask(server: str, method: str, path: str, body: str | None = None) -> tuple[int, bytes]:
+    """Status and body of the answer."""
+    address = urlsplit(server)
+    connection = HTTPConnection(address.hostname or "", address.port, timeout=ANSWER_SECONDS)
+    try:
+        connection.request(method, path, body, {"Content-Type": "application/json"})
+        answer = connection.getresponse()
+        return answer.status, answer.read()
     finally:
         connection.close()

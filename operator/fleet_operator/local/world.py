@@ -36,7 +36,7 @@ class World:
         on_line: Gets a replica's name and one line of its output.
         program: The encoder.
         patience: How long a replica may take to start and to answer.
-        language_servers: Bootstrap addresses of SGLang's that the replicas tell of themselves.
+        language_servers: SGLang's, that the replicas tell of themselves.
     """
 
     def __init__(

@@ -9,7 +9,9 @@ import asyncio
 import os
 import socket
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import aiohttp
 import structlog
@@ -17,6 +19,7 @@ from yarl import URL
 
 from fleet_encoder.drain import Lifecycle
 from fleet_encoder.metrics import Metrics
+from fleet_encoder.wire.sglang import expected
 
 log = structlog.get_logger()
 
@@ -31,9 +34,16 @@ PATIENCE_SECONDS = 60.0
 Told anew at once, it would send requests that do not reach it either. One that was restarted was silent in between."""
 
 
+class IncompatibleError(Exception):
+    """The language server expects another encoder; `str(error)` says what to do."""
+
+
 @dataclass(slots=True)
 class _Server:
-    url: str
+    given: str
+    """As it was given: the address of its API, or of its list of encoders."""
+    bootstrap: str = ""
+    """Of its list, once known."""
     told: bool = False
     """It has been told at least once."""
     there: bool = False
@@ -47,17 +57,28 @@ class Registration:
     """This encoder's place in the lists of language servers.
 
     Args:
-        servers: Their bootstrap addresses, `http://host:8997`.
+        servers: Addresses of their lists, `http://host:8997`; or of their APIs, `http://host:30000`, which also say
+            what model they expect.
         own: This encoder's URL for them; empty for the address that leads to each, and `port`.
         port: Where this encoder listens.
+        about: What this encoder's `/model_info` says.
         lifecycle: Only a ready encoder is told of.
         metrics: Where it is counted.
     """
 
-    def __init__(self, servers: tuple[str, ...], own: str, port: int, lifecycle: Lifecycle, metrics: Metrics) -> None:
+    def __init__(
+        self,
+        servers: tuple[str, ...],
+        own: str,
+        port: int,
+        about: Callable[[], dict[str, Any]],
+        lifecycle: Lifecycle,
+        metrics: Metrics,
+    ) -> None:
         self._servers = [_Server(each.rstrip("/")) for each in servers]
         self._own = own.rstrip("/")
         self._port = port
+        self._about = about
         self._lifecycle = lifecycle
         self._metrics = metrics
         self._left = False
@@ -85,43 +106,75 @@ class Registration:
 
     async def _see_to(self, session: aiohttp.ClientSession, server: _Server) -> None:
         try:
-            own = self._own or await asyncio.to_thread(own_url, server.url, self._port)
-            async with session.get(f"{server.url}/list_encoder_urls") as answer:
-                answer.raise_for_status()
-                there = own in (await answer.json())["encoder_urls"]
-            if there:
-                server.gone_since = None
-            elif server.there:
-                server.gone_since = time.monotonic()
-                log.warning("taken off its list: do its health checks reach this encoder?", server=server.url, url=own)
-            waits = server.gone_since is not None and time.monotonic() - server.gone_since < PATIENCE_SECONDS
-            if not there and not waits and not self._left:
-                server.told, server.gone_since, there = True, None, True
-                async with session.post(f"{server.url}/register_encoder_url", json={"url": own}) as answer:
-                    answer.raise_for_status()
-                log.info("registered", server=server.url, url=own)
-            server.there, server.told, server.trouble = there, server.told or there, ""
+            if not server.there:
+                server.bootstrap = await self._find(session, server.given)
+            await self._look(session, server)
+            server.trouble = ""
+        except IncompatibleError as error:
+            self._say(server, "INCOMPATIBLE: not registered", str(error))
         except (aiohttp.ClientError, TimeoutError, OSError, ValueError, KeyError, TypeError) as error:
-            server.there, server.gone_since = False, None
-            self._say(server, f"{type(error).__name__}: {error}")
+            self._say(server, "cannot register: is it a language server's address?", f"{type(error).__name__}: {error}")
+
+    async def _find(self, session: aiohttp.ClientSession, given: str) -> str:
+        """Where the language server's list is.
+
+        Raises:
+            IncompatibleError: It expects another encoder.
+        """
+        async with session.get(f"{given}/list_encoder_urls") as answer:
+            if answer.status == 200:
+                return given
+        async with session.get(f"{given}/server_info") as answer:
+            answer.raise_for_status()
+            server_info = await answer.json()
+        async with session.get(f"{given}/model_info") as answer:
+            answer.raise_for_status()
+            model_info = await answer.json()
+        if reason := expected.mismatch(self._about(), model_info, server_info):
+            raise IncompatibleError(reason)
+        port = expected.bootstrap_port(server_info)
+        if port is None:
+            raise IncompatibleError("it has no list of encoders: start it with --encoder-bootstrap-port 8997")
+        return str(URL(given).with_port(port))
+
+    async def _look(self, session: aiohttp.ClientSession, server: _Server) -> None:
+        """See whether this encoder is on the list, and put it there."""
+        own = await self._own_url(server)
+        async with session.get(f"{server.bootstrap}/list_encoder_urls") as answer:
+            answer.raise_for_status()
+            there = own in (await answer.json())["encoder_urls"]
+        if there:
+            server.gone_since = None
+        elif server.there:
+            server.gone_since = time.monotonic()
+            log.warning("taken off its list: do its health checks reach this encoder?", server=server.given, url=own)
+        waits = server.gone_since is not None and time.monotonic() - server.gone_since < PATIENCE_SECONDS
+        if not there and not waits and not self._left:
+            server.told, server.gone_since, there = True, None, True
+            async with session.post(f"{server.bootstrap}/register_encoder_url", json={"url": own}) as answer:
+                answer.raise_for_status()
+            log.info("registered", server=server.given, url=own)
+        server.there, server.told = there, server.told or there
 
     async def _take_off(self, session: aiohttp.ClientSession, server: _Server) -> None:
         try:
-            own = self._own or await asyncio.to_thread(own_url, server.url, self._port)
-            async with session.delete(f"{server.url}/unregister_encoder_url", json={"url": own}) as answer:
+            own = await self._own_url(server)
+            async with session.delete(f"{server.bootstrap}/unregister_encoder_url", json={"url": own}) as answer:
                 answer.raise_for_status()
-            log.info("unregistered", server=server.url, url=own)
+            log.info("unregistered", server=server.given, url=own)
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
-            log.warning("not unregistered: its health checks will find out", server=server.url, error=repr(error))
+            log.warning("not unregistered: its health checks will find out", server=server.given, error=repr(error))
 
-    def _say(self, server: _Server, trouble: str) -> None:
+    async def _own_url(self, server: _Server) -> str:
+        return self._own or await asyncio.to_thread(own_url, server.bootstrap, self._port)
+
+    def _say(self, server: _Server, what: str, why: str) -> None:
         """Once for each kind of trouble: it is tried again for ever."""
-        kind = trouble.partition(":")[0]
+        server.there, server.gone_since = False, None
+        kind = what + why.partition(":")[0]
         if kind != server.trouble:
             server.trouble = kind
-            log.warning(
-                "cannot register: is it a language server's --encoder-bootstrap-port?", server=server.url, error=trouble
-            )
+            log.warning(what, server=server.given, reason=why)
 
 
 def own_url(server: str, port: int) -> str:

@@ -65,6 +65,7 @@ class SglangWire:
         if config.sglang_metrics:
             metrics.registry.register(Aliases(metrics, config.model.name))
         self._config = config
+        self._about = about
         self._lifecycle = lifecycle
         self._metrics = metrics
         self._registration: Registration | None = None
@@ -87,7 +88,7 @@ class SglangWire:
         if self._config.register:
             port = int(self.address.rpartition(":")[2])
             self._registration = Registration(
-                self._config.register, self._config.advertise, port, self._lifecycle, self._metrics
+                self._config.register, self._config.advertise, port, self._about, self._lifecycle, self._metrics
             )
             self.tasks.append(asyncio.create_task(self._registration.run(), name="registration"))
 
