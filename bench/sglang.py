@@ -25,7 +25,7 @@ from rich.table import Table
 from tests.cluster import ports
 from tests.interop import install, model, sglang_process
 
-from bench import machine
+from bench import machine, sglang_faults
 from bench.media import videos, write_photos
 from bench.pipeline import planned_environment
 from bench.report import WIDTH, emit, verdict
@@ -34,6 +34,9 @@ from bench.stats import Target, medians, percentile, undisturbed
 from bench.systems import READY_SECONDS, STEERING, BenchError
 
 STALL_SECONDS = 2.5
+FAULT_SECONDS = 45.0
+"""Of load after an encoder has gone: a language server finds that out by itself within 30."""
+
 PHOTOS = ("rocket.jpg",)
 SYSTEMS = ("ours", "sglang, batch 1", "sglang")
 
@@ -209,6 +212,28 @@ def run(directory: Path, rounds: int, seconds: float, count: int, console: Conso
                         emit(scenario=scenario, system=name, round=number, **numbers)
                         measured[name].setdefault(scenario, []).append(numbers)
     conclude(measured, console)
+    faults(python, checkpoint, directory, photos, console)
+
+
+def faults(python: Path, checkpoint: Path, directory: Path, photos: list[Path], console: Console) -> None:
+    """What users lose where an encoder goes, with ours and with SGLang's."""
+    console.print("a language server with two encoders, of which one goes", highlight=False)
+    with sglang_process.LanguageServer(python, checkpoint, directory, []) as server:
+        for name in ("ours", "sglang"):
+            for fault, number in sglang_faults.FAULTS.items():
+                pair = (
+                    sglang_faults.our_pool(server, checkpoint, directory)
+                    if name == "ours"
+                    else sglang_faults.their_encoders(server, checkpoint, directory, python)
+                )
+                with pair as pid:
+                    numbers = sglang_faults.lost(server, pid, number, photos, FAULT_SECONDS)
+                emit(fault=fault, system=name, **numbers)
+                console.print(
+                    f"{name}, {fault}: {numbers['lost']} of {numbers['chats']} chats lost, the last one after "
+                    f"{numbers['until_seconds']:.1f} s",
+                    highlight=False,
+                )
 
 
 def conclude(measured: Rounds, console: Console) -> None:
