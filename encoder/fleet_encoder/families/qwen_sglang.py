@@ -44,8 +44,16 @@ class SglangSizes(Sizes):
 
 
 def sizes(temporal: int) -> SglangSizes:
-    """What frames are brought to before Hugging Face's processor; `temporal` frames in a grid step of the model."""
-    total = int(float(os.environ.get(TOTAL_VARIABLE, TOTAL_PIXELS)))
+    """What frames are brought to before Hugging Face's processor; `temporal` frames in a grid step of the model.
+
+    Raises:
+        Invalid: The environment says something else than a number.
+    """
+    text = os.environ.get(TOTAL_VARIABLE, TOTAL_PIXELS)
+    try:
+        total = int(float(text))
+    except (ValueError, OverflowError):
+        raise Invalid(f"{TOTAL_VARIABLE} is {text!r}: give pixels of all frames of a clip, such as 90316800") from None
     return SglangSizes(
         patch=TOKEN_SIDE // 2, merge=2, temporal=temporal, min_pixels=MIN_PIXELS, max_pixels=MAX_PIXELS,
         clip_pixels=total,

@@ -102,12 +102,13 @@ class Fetcher:
         """Memory of the downloads under way."""
         return self._memory.held
 
-    async def fetch(self, url: str, timeout: float | None) -> Data:
+    async def fetch(self, url: str, timeout: float | None, *, counted: bool = False) -> Data:
         """Get the media's bytes.
 
         Args:
             url: http, https, data or file.
             timeout: Seconds until nobody wants them; None: no deadline.
+            counted: Admission has counted the bytes already: a `data:` URI's are known before.
 
         Raises:
             Invalid: The pool's rules refuse it, or there is no such file; says what to do.
@@ -121,7 +122,7 @@ class Fetcher:
         seconds = MAX_SECONDS if timeout is None else min(timeout, MAX_SECONDS)
         try:
             async with asyncio.timeout(seconds):
-                return await self._fetch(url)
+                return await self._fetch(url, counted)
         except TimeoutError:
             if timeout is not None and timeout <= MAX_SECONDS:
                 raise Expired(
@@ -131,11 +132,13 @@ class Fetcher:
                 f"{redacted(url)}: not there after {MAX_SECONDS:.0f} s: serve it faster, or send the bytes"
             ) from None
 
-    async def _fetch(self, url: str) -> Data:
+    async def _fetch(self, url: str, counted: bool) -> Data:
         hold = Hold(self._memory)
         limit = self._policy.max_bytes
         match scheme(url):
             case "data":
+                if counted:
+                    hold.release()  # holds nothing from now on
                 if len(url) <= INLINE_CHARACTERS:
                     return data_uri.decode(url, limit, lambda _: None)
                 return await _in_thread(self._decoding, hold, data_uri.decode, url, limit, hold.cover)

@@ -108,6 +108,12 @@ class Hold:
                 self._share.move(self._bytes, size)
                 self._bytes = size
 
+    def shrink(self) -> None:
+        """Hold nothing until `cover` is called again."""
+        with self._lock:
+            self._share.move(self._bytes, 0)
+            self._bytes = 0
+
     def release(self) -> None:
         """Hold nothing, now and later."""
         with self._lock:

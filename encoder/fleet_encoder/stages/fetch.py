@@ -36,9 +36,10 @@ class Fetch:
 
     async def _fetch(self, job: Job, url: str) -> Data:
         """The bytes, once the stages behind have room for them; `fetch` finds out where the deadline passed before."""
-        deadline = job.deadline
-        if job.source.size is None:  # else there was room for it when it was let in
+        deadline, counted = job.deadline, job.source.size is not None
+        if not counted:  # else there was room for it when it was let in
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(None if deadline is None else deadline - time.monotonic()):
                     await self._admission.room()
-        return await self._fetcher.fetch(url, None if deadline is None else deadline - time.monotonic())
+        timeout = None if deadline is None else deadline - time.monotonic()
+        return await self._fetcher.fetch(url, timeout, counted=counted)

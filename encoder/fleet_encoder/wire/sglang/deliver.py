@@ -1,10 +1,10 @@
 """One request of a language server, from its body to its embedding on the language server's socket."""
 
 import asyncio
+import contextlib
 import hashlib
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
@@ -13,9 +13,9 @@ import torch
 from cachetools import LRUCache
 
 from fleet_encoder.cache import Embedding
-from fleet_encoder.errors import AskedTwice, Invalid, ItemError
+from fleet_encoder.errors import AskedTwice, Busy, Invalid, ItemError
 from fleet_encoder.families.base import Preparation
-from fleet_encoder.job import Job
+from fleet_encoder.job import Job, Outcome
 from fleet_encoder.metrics import Metrics
 from fleet_encoder.pipeline import Pipeline
 from fleet_encoder.wire.sglang import frames
@@ -29,21 +29,11 @@ log = structlog.get_logger()
 DELIVERED = 65_536
 """Parts that are remembered after their delivery, so that none is delivered twice."""
 
+TELL_SECONDS = 1.0
+"""To tell a receiver of a failure, which its caller learns by the answer: no longer than a living one needs."""
+
 JOIN_INLINE_BYTES = 1 << 18
 """Embeddings up to so many bytes are put together faster than they are handed to a thread."""
-
-
-@dataclass(frozen=True, slots=True)
-class Timeouts:
-    """Seconds.
-
-    Attributes:
-        request: From a request's arrival to its embedding.
-        receivers: For all ranks to tell where they are.
-    """
-
-    request: float
-    receivers: float
 
 
 class Deliveries:
@@ -55,7 +45,7 @@ class Deliveries:
         push: Where embeddings go.
         receivers: Where they are wanted, if the request does not say.
         grid_seconds: Seconds of a grid step of video, where the language model wants to know.
-        timeouts: See there.
+        seconds: From a request's arrival to its embedding, and to where it is wanted.
         metrics: Where all is counted.
     """
 
@@ -66,7 +56,7 @@ class Deliveries:
         push: Push,
         receivers: Receivers,
         grid_seconds: float | None,
-        timeouts: Timeouts,
+        seconds: float,
         metrics: Metrics,
     ) -> None:
         self.active = 0
@@ -76,10 +66,10 @@ class Deliveries:
         self._push = push
         self._receivers = receivers
         self._grid_seconds = grid_seconds
-        self._timeouts = timeouts
+        self._seconds = seconds
         self._metrics = metrics
         self._under_way: set[tuple[str, int]] = set()
-        self._delivered: LRUCache[tuple[Any, ...], None] = LRUCache(DELIVERED)
+        self._delivered: LRUCache[tuple[tuple[str, int], str], None] = LRUCache(DELIVERED)
 
     async def serve(self, request: EncodeRequest) -> None:
         """Encode all items, then deliver their embeddings as one message to each receiver.
@@ -89,9 +79,10 @@ class Deliveries:
             asyncio.CancelledError: The caller is gone; so is its work.
         """
         part = request.part
-        key, whole = (part.req_id, part.part_idx), (part, request.endpoints)
+        key = part.req_id, part.part_idx
         # Receivers that tell where they are by a call of their own want it anew by telling it anew.
-        if key in self._under_way or (request.endpoints and whole in self._delivered):
+        delivered = any((key, each) in self._delivered for each in request.endpoints)
+        if key in self._under_way or delivered:
             raise AskedTwice(f"part {part.part_idx} of {part.req_id!r} was asked for before: it is delivered once")
         self._under_way.add(key)
         self.active += 1
@@ -100,7 +91,6 @@ class Deliveries:
         self._metrics.sglang_request_items.labels(part.modality).observe(len(request.items))
         try:
             rows = await self._serve(request)
-            self._delivered[whole] = None
             status = "success"
             about = {"request": part.req_id, "modality": part.modality, "items": len(request.items), "rows": rows}
             log.info("request done", **about, ms=round(1000 * (time.monotonic() - began), 1))
@@ -113,9 +103,9 @@ class Deliveries:
 
     async def _serve(self, request: EncodeRequest) -> int:
         """Rows that were delivered."""
-        part = request.part
+        part, deadline = request.part, time.monotonic() + self._seconds
         try:
-            embeddings = await self._encode(request)
+            embeddings = await self._encode(request, deadline)
         except ItemError as error:
             await self._tell(request, error)
             raise
@@ -130,26 +120,31 @@ class Deliveries:
             grid_seconds=self._grid_seconds,
         )
         payload = whole.flatten().view(torch.uint8).numpy().data
-        endpoints = request.endpoints or await self._receivers.wait(part.req_id)
-        keep = not request.endpoints
+        endpoints = request.endpoints or await self._receivers.wait(part.req_id, deadline - time.monotonic())
         with self._metrics.sglang_delivery_seconds.time():
-            await asyncio.gather(*(self._push.send(each, [described, payload], keep=keep) for each in endpoints))
-        self._metrics.sent_bytes.inc(len(payload) * len(endpoints))
+            await asyncio.gather(*(self._deliver(request, each, [described, payload]) for each in endpoints))
         return len(whole)
 
-    async def _encode(self, request: EncodeRequest) -> list[Embedding]:
+    async def _deliver(self, request: EncodeRequest, endpoint: str, message: list[Any]) -> None:
+        """To one receiver. It is remembered from the moment on where it may have arrived."""
+        key = request.part.req_id, request.part.part_idx
+        self._delivered[key, endpoint] = None
+        try:
+            await self._push.send(endpoint, message, keep=not request.endpoints)
+        except ItemError:
+            self._delivered.pop((key, endpoint), None)
+            raise
+        self._metrics.sent_bytes.inc(len(message[1]))
+
+    async def _encode(self, request: EncodeRequest, deadline: float) -> list[Embedding]:
         """The items' embeddings. Where one fails, or the caller goes, the others are dropped."""
         jobs: list[Job] = []
-        deadline = time.monotonic() + self._timeouts.request
         try:
             for index, item in enumerate(request.items):
-                jobs.append(self._submit(request, index, item, deadline))
-            outcomes = {job.outcome for job in jobs}
-            while outcomes:
-                done, outcomes = await asyncio.wait(outcomes, return_when=asyncio.FIRST_COMPLETED)
-                for outcome in done:
-                    if (error := outcome.result().error) is not None:
-                        raise error
+                jobs.append(await self._submit(request, index, item, deadline, jobs))
+            waiting = {job.outcome for job in jobs}
+            while waiting:
+                _, waiting = await _first(waiting)
             embeddings = [job.outcome.result().embedding for job in jobs]
             return [each for each in embeddings if each is not None]
         finally:
@@ -157,22 +152,30 @@ class Deliveries:
                 if not job.outcome.done():
                     job.cancel()
 
-    def _submit(self, request: EncodeRequest, index: int, item: Item, deadline: float) -> Job:
+    async def _submit(self, request: EncodeRequest, index: int, item: Item, deadline: float, before: list[Job]) -> Job:
+        """Where there is no room, an item waits for those of its own request, and is refused only behind all of them.
+
+        So a request that is larger than what admission lets in is encoded bit by bit, and nobody waits for others.
+        """
         part = request.part
-        try:
-            return self._pipeline.submit(
-                request=part.req_id,
-                index=index,
-                modality=part.modality,
-                source=item.source,
-                deadline=deadline,
-                preparation=self._preparation,
-                check=None if item.sha256 is None else partial(_check_content, item.sha256),
-                late=True,
-            )
-        except ItemError as error:
-            self._pipeline.count_refused(part.modality, error)
-            raise
+        waiting = {job.outcome for job in before}
+        while True:
+            try:
+                return self._pipeline.submit(
+                    request=part.req_id,
+                    index=index,
+                    modality=part.modality,
+                    source=item.source,
+                    deadline=deadline,
+                    preparation=self._preparation,
+                    check=None if item.sha256 is None else partial(_check_content, item.sha256),
+                    late=True,
+                )
+            except ItemError as error:
+                if not isinstance(error, Busy) or not waiting:
+                    self._pipeline.count_refused(part.modality, error)
+                    raise
+            _, waiting = await _first(waiting)
 
     async def _tell(self, request: EncodeRequest, error: ItemError) -> None:
         """A receiver that waits for several parts learns at once that there will be none.
@@ -184,7 +187,24 @@ class Deliveries:
             return
         frame = frames.failure(request.part, str(error), http_status(error))
         sends = (self._push.send(each, [frame], keep=False) for each in request.endpoints)
-        await asyncio.gather(*sends, return_exceptions=True)
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(TELL_SECONDS):
+                await asyncio.gather(*sends, return_exceptions=True)
+
+
+async def _first(
+    waiting: "set[asyncio.Future[Outcome]]",
+) -> "tuple[set[asyncio.Future[Outcome]], set[asyncio.Future[Outcome]]]":
+    """Until the first outcome: those that are there, and the others.
+
+    Raises:
+        ItemError: One of them is a failure.
+    """
+    done, others = await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+    for each in done:
+        if (error := each.result().error) is not None:
+            raise error
+    return done, others
 
 
 def _check_content(sha256: str, data: Any) -> None:

@@ -5,7 +5,8 @@ A language server POSTs `/encode` with URLs or base64, and gets the embedding pu
 once: a request shows which it is from. Source: SGLang 0.5.23, `srt/disaggregation/encoder/`.
 """
 
-from collections.abc import Callable
+import asyncio
+from collections.abc import Callable, Coroutine
 from functools import partial
 from typing import Any
 
@@ -13,7 +14,7 @@ import structlog
 from aiohttp import web
 
 from fleet_encoder.drain import Lifecycle
-from fleet_encoder.errors import Internal, ItemError, TooLarge
+from fleet_encoder.errors import Expired, Internal, Invalid, ItemError, TooLarge
 from fleet_encoder.logs import Sparse
 from fleet_encoder.metrics import Metrics
 from fleet_encoder.sources.shares import Hold, MemoryShare
@@ -29,6 +30,10 @@ MOONCAKE = (
     "this encoder delivers by ZMQ: start the language server with --encoder-transfer-backend zmq_to_tokenizer "
     "(or zmq_to_scheduler)"
 )
+LAST_SECONDS = 1.0
+"""For answers that are being written when the wire closes: the drain has waited for all others."""
+
+_REQ_ID = "req_id"
 _MOONCAKE_PATHS = ("/send", "/scheduler_receive_meta_data")
 
 
@@ -43,6 +48,7 @@ class SglangFacade:
         about: What `/model_info` says.
         memory: Bytes of bodies that are being read count towards its limit.
         max_body_bytes: Of one body.
+        body_seconds: A body may take to arrive.
         metrics: What `/metrics` says.
     """
 
@@ -55,6 +61,7 @@ class SglangFacade:
         about: Callable[[], dict[str, Any]],
         memory: MemoryShare,
         max_body_bytes: int,
+        body_seconds: float,
         metrics: Metrics,
     ) -> None:
         self.address = address
@@ -66,6 +73,7 @@ class SglangFacade:
         self._metrics = metrics
         self._failures = Sparse()
         self._max_body_bytes = max_body_bytes
+        self._body_seconds = body_seconds
         app = web.Application()
         app.router.add_post("/encode", self._encode)
         app.router.add_post("/scheduler_receive_url", self._receive_url)
@@ -77,7 +85,9 @@ class SglangFacade:
             app.router.add_get(path, self._model_info)
         app.router.add_get("/metrics", partial(serve_metrics, metrics))
         # A caller that hangs up cancels its handler, and by that its work.
-        self._runner = web.AppRunner(app, access_log=None, handle_signals=False, handler_cancellation=True)
+        self._runner = web.AppRunner(
+            app, access_log=None, handle_signals=False, handler_cancellation=True, shutdown_timeout=LAST_SECONDS
+        )
 
     async def start(self) -> None:
         """Bind and serve.
@@ -93,44 +103,58 @@ class SglangFacade:
 
     async def _encode(self, request: web.Request) -> web.Response:
         hold = Hold(self._memory)
-        req_id = ""
+        return await self._answered(self._deliver(request, hold), request, hold)
+
+    async def _receive_url(self, request: web.Request) -> web.Response:
+        hold = Hold(self._memory)
+        return await self._answered(self._meet(request, hold), request, hold)
+
+    async def _deliver(self, request: web.Request, hold: Hold) -> None:
+        wanted = requests.encode_request(await self._body(request, hold))
+        self._metrics.requests.inc()
+        await self._deliveries.serve(wanted)
+
+    async def _meet(self, request: web.Request, hold: Hold) -> None:
+        self._receivers.add(requests.receiver(await self._body(request, hold)))
+
+    async def _answered(self, work: Coroutine[Any, Any, None], request: web.Request, hold: Hold) -> web.Response:
+        """Do `work`, and say how it went; `hold` ends with it."""
         try:
-            body = await self._body(request, hold)
-            req_id = str(body.get("req_id", ""))
-            wanted = requests.encode_request(body)
-            del body
-            self._metrics.requests.inc()
-            await self._deliveries.serve(wanted)
+            await work
         except ItemError as error:
-            return self._refused(error, req_id)
+            return self._refused(error, request.get(_REQ_ID, ""))
         except Exception as error:
-            log.exception("request failed", request=req_id)
-            return self._refused(Internal(f"{type(error).__name__}: see the encoder's log"), req_id)
+            log.exception("request failed", request=request.get(_REQ_ID, ""))
+            return self._refused(Internal(f"{type(error).__name__}: see the encoder's log"), request.get(_REQ_ID, ""))
         finally:
             hold.release()
         return web.json_response(None)
 
-    async def _receive_url(self, request: web.Request) -> web.Response:
-        req_id = ""
-        try:
-            body = await self._body(request, Hold(self._memory))
-            req_id = str(body.get("req_id", ""))
-            self._receivers.add(requests.receiver(body))
-        except ItemError as error:
-            return self._refused(error, req_id)
-        return web.json_response(None)
-
     async def _body(self, request: web.Request, hold: Hold) -> dict[str, Any]:
         """The whole body; what is too much is refused before it is read."""
+        if request.headers.get("Content-Encoding", "identity") != "identity":
+            raise Invalid("the body is compressed, which is not read here: send it as it is")
         length = request.content_length or 0
         self._check_length(length)
+        # Is there room? But only what has come is held: an announcement costs its sender nothing.
         hold.cover(length)
+        hold.shrink()
+        try:
+            async with asyncio.timeout(self._body_seconds):
+                body = await self._read(request, hold)
+        except TimeoutError:
+            raise Expired(f"the body did not arrive in {self._body_seconds:.0f} s: send it faster, or URLs") from None
+        decoded = requests.decode(body)
+        request[_REQ_ID] = requests.shown_id(decoded)
+        return decoded
+
+    async def _read(self, request: web.Request, hold: Hold) -> bytearray:
         body = bytearray()
         async for piece in request.content.iter_any():  # read() would keep a copy as long as the request lives
             self._check_length(len(body) + len(piece))
+            hold.cover(len(body) + len(piece))
             body += piece
-            hold.cover(len(body))
-        return requests.decode(body)
+        return body
 
     def _check_length(self, length: int) -> None:
         if length > self._max_body_bytes:

@@ -25,7 +25,7 @@ class Receivers:
     """Meetings of `/scheduler_receive_url` and `/encode`, by request id. Used on the event loop.
 
     Args:
-        seconds: How long either waits for the other.
+        seconds: How long a place is kept for an `/encode` that does not come.
     """
 
     def __init__(self, seconds: float) -> None:
@@ -37,7 +37,7 @@ class Receivers:
 
         Raises:
             Invalid: It contradicts what another rank said.
-            Busy: Too many parts wait.
+            Busy: Too many parts wait for theirs.
         """
         meeting = self._meeting(receiver.req_id)
         if meeting.count not in (0, receiver.count):
@@ -50,30 +50,37 @@ class Receivers:
         if len(meeting.endpoints) >= meeting.count:
             meeting.complete.set()
 
-    async def wait(self, req_id: str) -> tuple[str, ...]:
+    async def wait(self, req_id: str, seconds: float) -> tuple[str, ...]:
         """All places that want the part, which is forgotten by that: each gets it once.
+
+        Args:
+            req_id: Of the part.
+            seconds: To wait for them.
 
         Raises:
             Expired: Not all have told in time.
-            Busy: Too many parts wait.
+            Busy: Too many parts wait for theirs.
         """
         meeting = self._meeting(req_id)
         meeting.awaited = True
         try:
-            async with asyncio.timeout(self._seconds):
+            async with asyncio.timeout(seconds):
                 await meeting.complete.wait()
         except TimeoutError:
             raise Expired(
-                f"{len(meeting.endpoints)} of {meeting.count or 'its'} receivers of {req_id!r} told where they are in "
-                f"{self._seconds:.0f} s (/scheduler_receive_url): is the language server's backend zmq_to_scheduler?"
+                f"{len(meeting.endpoints)} of {meeting.count or 'its'} receivers of {req_id!r} told in time where they "
+                "are (/scheduler_receive_url): is the language server's backend zmq_to_scheduler?"
             ) from None
         finally:
-            self._meetings.pop(req_id, None)
+            if self._meetings.get(req_id) is meeting:
+                del self._meetings[req_id]
         return tuple(meeting.endpoints)
 
     def forget(self, req_id: str) -> None:
-        """The part will not be delivered."""
-        self._meetings.pop(req_id, None)
+        """The part will not be delivered; another one of that id may be."""
+        meeting = self._meetings.get(req_id)
+        if meeting is not None and not meeting.awaited:
+            del self._meetings[req_id]
 
     def forget_old(self) -> None:
         """Called now and then: places told for what nobody ever asked to encode."""
@@ -92,6 +99,14 @@ class Receivers:
         meeting = self._meetings.get(req_id)
         if meeting is None:
             if len(self._meetings) >= MAX_WAITING:
-                raise Busy(f"{MAX_WAITING} parts wait for their receivers: retry later, or at another encoder", 1.0)
+                self._make_room()
             meeting = self._meetings[req_id] = _Meeting()
         return meeting
+
+    def _make_room(self) -> None:
+        """The oldest place that nobody has asked to encode for goes: whoever told it has long been answered."""
+        for req_id, meeting in self._meetings.items():
+            if not meeting.awaited:
+                del self._meetings[req_id]
+                return
+        raise Busy(f"{MAX_WAITING} parts wait for their receivers: retry later, or at another encoder", 1.0)

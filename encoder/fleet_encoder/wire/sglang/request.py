@@ -19,8 +19,11 @@ MAX_RECEIVERS = 1024
 """Ranks of one language server."""
 
 MAX_ID = 1024
+SHOWN = 60
+"""Characters of a value that a message shows."""
 
 _MODALITIES: dict[str, Modality] = {"IMAGE": "image", "VIDEO": "video", "AUDIO": "audio"}
+_PORT = re.compile("[0-9]{1,5}")
 _HASH = re.compile(r"(?:sha256:)?([0-9a-fA-F]{64})")
 
 
@@ -86,7 +89,9 @@ def decode(body: bytes | bytearray) -> dict[str, Any]:
     """
     try:
         found = msgspec.json.decode(body)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+    except RecursionError:
+        raise Invalid("the body is nested too deep: send what SGLang's client sends") from None
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise Invalid(f"the body is not JSON: {error}") from None
     if not isinstance(found, dict):
         raise Invalid("the body is not a JSON object")
@@ -100,7 +105,8 @@ def encode_request(body: dict[str, Any]) -> EncodeRequest:
         Invalid: Says which field is wrong.
     """
     req_id = _req_id(body)
-    modality = _MODALITIES.get(str(body.get("modality")).upper())
+    name = body.get("modality")
+    modality = _MODALITIES.get(name.upper()) if isinstance(name, str) else None
     if modality is None:
         raise Invalid(f"modality {_shown(body.get('modality'))}: give IMAGE, VIDEO or AUDIO")
     num_parts, part_idx = body.get("num_parts"), body.get("part_idx")
@@ -126,7 +132,7 @@ def receiver(body: dict[str, Any]) -> Receiver:
     if not _is_int(count) or not 0 < count <= MAX_RECEIVERS:
         raise Invalid(f"receive_count is {_shown(count)}: give 1 to {MAX_RECEIVERS}")
     host, _, port = where.rpartition(":") if isinstance(where, str) else ("", "", "")
-    if not port.isdecimal():
+    if not _PORT.fullmatch(port):
         raise Invalid(f"receive_url is {_shown(where)}: give host:port")
     return Receiver(_req_id(body), count, endpoint(host, int(port)))
 
@@ -173,7 +179,7 @@ def _item(item: Any) -> Item:
     if isinstance(item, str):
         return Item(source(item))
     if not isinstance(item, dict) or not isinstance(item.get("url"), str):
-        raise Invalid(f"an item of mm_items is {_shown(item)}: give a string, or an object with `url`")
+        raise Invalid(f"an item of mm_items is {_kind(item)}: give a string, or an object with `url`, a string")
     content = item.get("content_hash")
     if content is None:
         return Item(source(item["url"]))
@@ -196,10 +202,16 @@ def _endpoints(body: dict[str, Any]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(endpoint(host, each) for each in listed))
 
 
-def _req_id(body: dict[str, Any]) -> str:
+def shown_id(body: dict[str, Any]) -> str:
+    """The request's id as answers and logs may show it; empty where it is none."""
     req_id = body.get("req_id")
-    if not isinstance(req_id, str) or not 0 < len(req_id) <= MAX_ID:
-        raise Invalid(f"req_id is {_shown(req_id)}: give a string of 1 to {MAX_ID} characters")
+    return req_id if isinstance(req_id, str) and len(req_id) <= MAX_ID and req_id.isprintable() else ""
+
+
+def _req_id(body: dict[str, Any]) -> str:
+    req_id = shown_id(body)
+    if not req_id:
+        raise Invalid(f"req_id is {_shown(body.get('req_id'))}: give a string of 1 to {MAX_ID} printable characters")
     return req_id
 
 
@@ -213,5 +225,16 @@ def _is_int(value: Any) -> TypeGuard[int]:
 
 
 def _shown(value: Any) -> str:
-    text = repr(value)
-    return text if len(text) <= 60 else text[:60] + "..."
+    """Short, whatever it is: a body may hold a value of a hundred megabytes, or media."""
+    if value is None or isinstance(value, bool | int | float):
+        return repr(value)[:SHOWN]
+    if isinstance(value, str):
+        return repr(value[:SHOWN]) + ("..." if len(value) > SHOWN else "")
+    return _kind(value)
+
+
+def _kind(value: Any) -> str:
+    """What it is in JSON."""
+    if isinstance(value, dict):
+        return "an object" + ("" if "url" in value else " without `url`")
+    return "a list" if isinstance(value, list) else {str: "a string", type(None): "null"}.get(type(value), "a number")

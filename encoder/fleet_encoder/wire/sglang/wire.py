@@ -12,7 +12,7 @@ from fleet_encoder.metrics import Metrics
 from fleet_encoder.pipeline import Pipeline
 from fleet_encoder.sources.shares import MemoryShare
 from fleet_encoder.wire.sglang.aliases import Aliases
-from fleet_encoder.wire.sglang.deliver import Deliveries, Timeouts
+from fleet_encoder.wire.sglang.deliver import Deliveries
 from fleet_encoder.wire.sglang.facade import SglangFacade
 from fleet_encoder.wire.sglang.push import Push
 from fleet_encoder.wire.sglang.receivers import Receivers
@@ -52,15 +52,13 @@ class SglangWire:
     ) -> None:
         self._push = Push(config.sglang_send_seconds)
         self._receivers = Receivers(config.sglang_request_seconds)
-        timeouts = Timeouts(config.sglang_request_seconds, config.sglang_request_seconds)
-        self.deliveries = Deliveries(
-            pipeline, preparation, self._push, self._receivers, grid_seconds, timeouts, metrics
-        )
+        seconds = config.sglang_request_seconds
+        self.deliveries = Deliveries(pipeline, preparation, self._push, self._receivers, grid_seconds, seconds, metrics)
         memory = MemoryShare(config.max_pending_bytes, lambda: pipeline.admission.bytes)
         # As base64, and a little for all else.
         largest = 2 * config.max_pending_bytes
         self._facade = SglangFacade(
-            config.sglang_http, self.deliveries, self._receivers, lifecycle, about, memory, largest, metrics
+            config.sglang_http, self.deliveries, self._receivers, lifecycle, about, memory, largest, seconds, metrics
         )
         if config.sglang_metrics:
             metrics.registry.register(Aliases(metrics, config.model.name))
@@ -102,8 +100,10 @@ class SglangWire:
             seconds: For the whole drain.
         """
         until = time.monotonic() + seconds * (1 - LAST_SHARE)
-        if self._registration is not None and await self._registration.leave():
-            self._left = time.monotonic()
+        if self._registration is not None:
+            await self._registration.leave()
+        # Others may have it in a list that it was not told of: the operator, or whoever wrote --encoder-urls.
+        self._left = time.monotonic()
         while time.monotonic() < until and not self._quiet:  # noqa: ASYNC110 - quiet is the lack of any event
             await asyncio.sleep(0.05)
 
