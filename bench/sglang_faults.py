@@ -56,7 +56,7 @@ def their_encoders(server: LanguageServer, model: Path, directory: Path, python:
         wait_for_encoders(server, {each.url for each in encoders})
         yield encoders[0].pid
     for each in encoders:  # they leave no list by themselves
-        server.post_to(server.bootstrap, "/unregister_encoder_url", {"url": each.url}, "DELETE")
+        server.unregister(each.url)
 
 
 def lost(

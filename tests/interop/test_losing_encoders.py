@@ -31,11 +31,11 @@ def two_in_front(server: LanguageServer, encoder: Encoder, pool: Path) -> Iterat
     with Up(pool, "--sglang", "--register", server.bootstrap, "--quiet", "-o", "json", replica=None) as up:
         ready = up.event("ready")
         wait_for_encoders(server, {each["sglang"] for each in ready["replicas"]} | {encoder.url})
-        assert server.post_to(server.bootstrap, "/unregister_encoder_url", {"url": encoder.url}, "DELETE")[0] == 200
+        server.unregister(encoder.url)
         try:
             yield up, ready
         finally:
-            assert server.post_to(server.bootstrap, "/register_encoder_url", {"url": encoder.url})[0] == 200
+            server.register(encoder.url)
             up.ctrl_c()
             assert up.end() == 0, up.said
             assert server.encoders == [encoder.url]

@@ -37,13 +37,13 @@ def ours(whole_model: Path) -> Iterator[EncoderProcess]:
 @contextmanager
 def in_front(server: LanguageServer, url: str, instead_of: str) -> Iterator[None]:
     """The same language server, asking another encoder: registered, and the other one not, as its list has it."""
-    assert server.post_to(server.bootstrap, "/register_encoder_url", {"url": url})[0] == 200
-    assert server.post_to(server.bootstrap, "/unregister_encoder_url", {"url": instead_of}, "DELETE")[0] == 200
+    server.register(url)
+    server.unregister(instead_of)
     try:
         yield
     finally:
-        assert server.post_to(server.bootstrap, "/register_encoder_url", {"url": instead_of})[0] == 200
-        assert server.post_to(server.bootstrap, "/unregister_encoder_url", {"url": url}, "DELETE")[0] == 200
+        server.register(instead_of)
+        server.unregister(url)
 
 
 def said(server: LanguageServer, *content: Part) -> tuple[Any, list[int]]:
