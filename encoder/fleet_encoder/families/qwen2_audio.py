@@ -69,7 +69,7 @@ class Qwen2Audio:
         }
 
     def as_sglang(self) -> Preparation:
-        """The first 30 seconds of a clip: SGLang's encoder takes no more of it, and says so only in its log."""
+        """The first 30 seconds of a clip: SGLang's language servers count on no more of it."""
         first = copy.copy(self)
         first._most_windows, first.differs = 1, {"audio": "sglang"}
         return first
