@@ -63,7 +63,7 @@ test: lint ## Lint, types, then every test (real processes, sockets and files)
 	@echo "==> pytest"; $(BIN)/python -m pytest $(PYTEST_ARGS)
 
 .PHONY: interop
-interop: setup ## Install the real SGLang (6 GB, once) and test with it on this machine's CPU (10 minutes on two cores)
+interop: setup ## Install the real SGLang (6 GB, once) and test with it on this machine's CPU (13 minutes on two busy cores)
 	@# Where it cannot be installed its tests are skipped; in CI only where a wheel cannot be got.
 	@$(BIN)/python -m tests.interop install || [ -z "$${CI:-}" ]
 	@echo "==> pytest tests/interop"; $(BIN)/python -m pytest tests/interop $(PYTEST_ARGS)
