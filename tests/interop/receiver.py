@@ -137,7 +137,7 @@ class ToScheduler:
         if self._ticking is None:
             self._ticking = loop.create_task(self._tick())
         dispatched = self._sender.send_encode_request(
-            request, on_dispatch_error=lambda error: loop.call_soon_threadsafe(self._new.append, error)
+            request, on_dispatch_error=lambda error: loop.call_soon_threadsafe(self._put, error)
         )
         if dispatched is None:
             return None, "no encoder URLs", None
@@ -145,6 +145,10 @@ class ToScheduler:
         self._new.append(_tokenized(request))
         dispatched.set()
         return await answer
+
+    def _put(self, message: Any) -> None:
+        # Looked up here, not in the thread that tells: by then the list may be the one that a tick has taken.
+        self._new.append(message)
 
     async def _tick(self) -> None:
         while True:
