@@ -26,7 +26,7 @@ from fleet_operator.reconcile import (
 )
 from fleet_operator.scaling import replicas, scaler
 
-TYPES = ("Ready", "Progressing", "ThreadsPlanned", "ScalingActive", "Schedulable", "Healthy")
+TYPES = ("Ready", "Progressing", "ThreadsPlanned", "ScalingActive", "Schedulable", "Healthy", "ConsumersRegistered")
 SOURCES = (
     *(
         conditions,

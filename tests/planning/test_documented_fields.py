@@ -20,6 +20,7 @@ PAGE = (REPOSITORY / "docs" / "pool-file.md").read_text()
 ROWS = {row[0]: row[1:] for row in re.findall(r"^\| `([^`]+)` \| (.*?) \| (.*?) \| (.*) \|$", PAGE, re.MULTILINE)}
 FIELDS = {path: field for path, field in walk(EncoderPool) if section(field) is None}
 WORLD = {"ENCODERFLEET_REPLICA", "ENCODERFLEET_BIND", "ENCODERFLEET_HTTP", "ENCODERFLEET_LOG_FORMAT"}
+WORLD |= {"ENCODERFLEET_SGLANG_HTTP"}
 EXAMPLES = sorted((REPOSITORY / "examples").glob("*.yaml"))
 FOR_A_CLUSTER = "cluster-pool.yaml"
 
