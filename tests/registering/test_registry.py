@@ -57,7 +57,12 @@ def test_what_is_asked_for(
     wanted: str, unwanted: str, listed: list[str], known: Memory, unregister: str, register: str
 ) -> None:
     asked, _ = changes({*map(url, wanted)}, {*map(url, unwanted)}, listed, known, 100.0)
-    assert asked == Changes(tuple(map(url, unregister)), tuple(map(url, register)))
+    assert (asked.unregister, asked.register) == (tuple(map(url, unregister)), tuple(map(url, register)))
+
+
+@pytest.mark.parametrize(("listed", "anew"), [([A], False), ([A, B], False), ([], True), ([THEIRS], True)])
+def test_a_list_that_has_lost_all_is_another_one(listed: list[str], anew: bool) -> None:
+    assert changes({A, B}, set(), listed, memory("ab", "ab"), 0.0)[0].anew == anew
 
 
 def test_since_when_one_is_out_is_remembered() -> None:
@@ -104,7 +109,8 @@ def test_whatever_is_known_no_other_url_is_touched_and_all_is_right_in_the_end(
         now += PATIENCE_SECONDS
     assert wanted <= listed
     assert listed - wanted <= start - wanted - unwanted - ours
-    assert changes(wanted, unwanted, listed, known, now)[0] == Changes()
+    last, _ = changes(wanted, unwanted, listed, known, now)
+    assert (last.unregister, last.register) == ((), ())
 
 
 @pytest.mark.parametrize(("ip", "made"), [("10.0.0.1", A), ("fd00::1", "http://[fd00::1]:30000")])

@@ -44,10 +44,11 @@ class Memory:
 
 @dataclass(frozen=True, slots=True)
 class Changes:
-    """What to ask a language server for, `unregister` first."""
+    """What to ask a language server for, `unregister` first. `anew`: it seems to have been started anew."""
 
     unregister: tuple[str, ...] = ()
     register: tuple[str, ...] = ()
+    anew: bool = False
 
 
 def changes(
@@ -71,7 +72,7 @@ def changes(
     # One that the language server has taken out itself would come back as soon as something answers there.
     unregister = ((unwanted & listed) | memory.ours) - wanted
     after = Memory(memory.ours | (wanted & listed), frozenset(wanted & listed), out)
-    return Changes(tuple(sorted(unregister)), tuple(sorted(register))), after
+    return Changes(tuple(sorted(unregister)), tuple(sorted(register)), anew), after
 
 
 def encoder_url(ip: str) -> str:
