@@ -617,10 +617,11 @@ def test_an_autoscaler_is_made_where_it_is_to_scale(scaling: Any) -> None:
     assert not {"HorizontalPodAutoscaler", "ScaledObject"} & built(autoscaling=scaling).keys()
 
 
-@pytest.mark.parametrize("backend", ["HPA", "KEDA"])
-def test_no_autoscaler_is_made_for_a_program_that_does_not_tell_its_load(backend: str) -> None:
+@pytest.mark.parametrize(("backend", "kind"), [("HPA", "HorizontalPodAutoscaler"), ("KEDA", "ScaledObject")])
+@pytest.mark.parametrize("runtime", ["Native", "SGLang"])
+def test_an_autoscaler_follows_the_load_of_any_program(runtime: str, backend: str, kind: str) -> None:
     scaling = {"mode": "Auto", "backend": backend, "prometheusAddress": "http://prometheus:9090"}
-    assert not {"HorizontalPodAutoscaler", "ScaledObject"} & built(runtime="SGLang", autoscaling=scaling).keys()
+    assert kind in built(runtime=runtime, autoscaling=scaling)
 
 
 def test_prometheus_finds_every_encoder() -> None:

@@ -70,6 +70,7 @@ def often(monkeypatch: pytest.MonkeyPatch) -> None:
     """Every few seconds is every few hundredths."""
     monkeypatch.setattr(keeping, "INTERVAL_SECONDS", 0.05)
     monkeypatch.setattr(keeping, "KNOWN_SECONDS", 0.1)
+    monkeypatch.setattr(keeping, "UNFIT_SECONDS", 0.1)
     monkeypatch.setattr(keeping, "REST_SECONDS", 0.01)
 
 

@@ -22,6 +22,8 @@ REST_SECONDS = 0.25
 """Between two looks, so that what happens at once is one."""
 KNOWN_SECONDS = 60.0
 """How often a language server is asked again what it is."""
+UNFIT_SECONDS = 10.0
+"""The same of one that cannot use the encoders: somebody may have just put that right."""
 FAILURES = 3
 """In a row, before they are told: a language server that is busy for seconds is no news."""
 MOST_AT_ONCE = 64
@@ -123,7 +125,8 @@ class Keeper:
                 seconds = INTERVAL_SECONDS
             else:
                 self._facts, self._unsure = server_facts(model, server), ""
-                seconds = KNOWN_SECONDS
+                unfit = any(self._wish(key, self._facts, "").mismatch for key in self.pools)
+                seconds = UNFIT_SECONDS if unfit else KNOWN_SECONDS
             self._known.set()
             self.wake()
             await _wait(self._ask_again, seconds)
