@@ -78,7 +78,7 @@ async def test_encoders_come_and_go_and_what_others_put_there_stays() -> None:
     pool = Pool(A)
     async with LanguageServer([THEIRS]).running() as server, kept(pool, server.port) as keeper:
         await until(lambda: server.urls == [THEIRS, A])
-        await until(lambda: state(keeper).settled)
+        await until(lambda: keeper.state(KEY) and state(keeper).settled)
         assert (state(keeper).wanted, state(keeper).registered, state(keeper).doubt) == (1, 1, "")
         pool.wanted, pool.unwanted = {B}, {A}
         keeper.wake()
@@ -148,7 +148,7 @@ async def test_where_the_api_does_not_say_encoders_are_registered_with_a_doubt(s
     server.api_status = status
     async with server.running(), kept(Pool(A), server.port) as keeper:
         await until(lambda: server.urls == [A])
-        await until(lambda: state(keeper).settled)
+        await until(lambda: keeper.state(KEY) and state(keeper).settled)
         assert state(keeper).doubt == f"compatibility unknown: its API on port {server.port} answers HTTP {status}"
 
 

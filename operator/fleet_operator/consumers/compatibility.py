@@ -6,7 +6,6 @@ same; what only one names says nothing.
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import Any
 
 from fleet_operator.api import EncoderPool
@@ -76,7 +75,6 @@ def server_facts(model_info: Mapping[str, Any], server_info: Mapping[str, Any]) 
     )
 
 
-@lru_cache(maxsize=1024)
 def mismatch(encoder: Facts, server: Facts) -> str:
     """Why the server cannot use the encoder and what to do; empty where nothing is known that keeps it."""
     if _differ(encoder.model_type, server.model_type):
@@ -94,7 +92,6 @@ def mismatch(encoder: Facts, server: Facts) -> str:
     return ""
 
 
-@lru_cache(maxsize=1024)
 def doubt(encoder: Facts, server: Facts) -> str:
     """What may keep the server from using the encoder; empty where nothing does."""
     names = [facts.model for facts in (encoder, server)]

@@ -13,13 +13,15 @@ from fleet_operator.consumers.registry import host
 from fleet_operator.consumers.wishes import Identity, serving
 from fleet_operator.observed.mirror import Key
 from fleet_operator.observed.pods import PodState
-from fleet_operator.specs.names import SGLANG_PORT
+from fleet_operator.specs.names import HTTP_PORT, SGLANG_PORT
 
 TRIES = 3
 """Before an encoder that refuses connections is taken for one that listens nowhere."""
 TRY_SECONDS = 1.0
 AGAIN_SECONDS = 30.0
 """Until one that has not said what it is is asked again."""
+_MOST_SAME = 1000
+"""Different answers that are remembered, so that those that are alike are one object."""
 
 
 class _Asked(NamedTuple):
@@ -42,6 +44,7 @@ class Encoders:
         self._asker = asker
         self._changed = changed
         self._known: dict[Key, dict[str, _Asked]] = {}
+        self._same: dict[Identity, Identity] = {}
         self._asking: dict[tuple[Key, str], asyncio.Task[None]] = {}
 
     def identities(self, key: Key) -> Mapping[str, Identity]:
@@ -59,7 +62,8 @@ class Encoders:
             if asked is not None and (asked.until is None or asked.until > now):
                 continue
             if pool.spec.runtime != "Native":
-                kept[name] = _Asked(pod.ip, Identity(encoder_facts(pool, {})), None)
+                identity = Identity(encoder_facts(pool, {}))
+                kept[name] = _Asked(pod.ip, self._same.setdefault(identity, identity), None)
             elif (key, name) not in self._asking:
                 task = self._asking[key, name] = asyncio.create_task(self._ask(key, pool, pod))
                 task.add_done_callback(partial(self._asked, key, name))
@@ -68,6 +72,8 @@ class Encoders:
         """Forget all other pools."""
         keys = set(keys)
         self._known = {key: each for key, each in self._known.items() if key in keys}
+        if len(self._same) > _MOST_SAME:
+            self._same.clear()
 
     async def close(self) -> None:
         """Ask nobody any more."""
@@ -80,20 +86,24 @@ class Encoders:
         self._asking.pop((key, name), None)
 
     async def _ask(self, key: Key, pool: EncoderPool, pod: PodState) -> None:
-        identity, until = await self._identity(pool, f"{host(pod.ip)}:{SGLANG_PORT}")
-        self._known.setdefault(key, {})[pod.name] = _Asked(pod.ip, identity, until)
+        identity = await self._identity(pool, host(pod.ip))
+        seconds = None if identity.told else TRY_SECONDS if identity.deaf else AGAIN_SECONDS
+        until = None if seconds is None else time.monotonic() + seconds
+        self._known.setdefault(key, {})[pod.name] = _Asked(pod.ip, self._same.setdefault(identity, identity), until)
         self._changed(key)
 
-    async def _identity(self, pool: EncoderPool, address: str) -> tuple[Identity, float | None]:
-        deaf = False
+    async def _identity(self, pool: EncoderPool, ip: str) -> Identity:
         for last in (False,) * (TRIES - 1) + (True,):
             try:
-                return Identity(encoder_facts(pool, await self._asker.told(address, MODEL))), None
+                return Identity(encoder_facts(pool, await self._asker.told(f"{ip}:{SGLANG_PORT}", MODEL)))
             except NoAnswerError as error:
-                deaf = error.refused
-            # Where a policy keeps us out that lets language servers in, there is never an answer.
-            if not deaf or last:
-                break
+                if not error.refused:
+                    break
+                if last:
+                    return Identity(encoder_facts(pool, {}), told=False, deaf=True)
             await asyncio.sleep(TRY_SECONDS)
-        identity = Identity(encoder_facts(pool, {}), told=False, deaf=deaf)
-        return identity, time.monotonic() + (TRY_SECONDS if deaf else AGAIN_SECONDS)
+        # A NetworkPolicy may let language servers in and keep us out; the port of metrics it leaves open to all.
+        try:
+            return Identity(encoder_facts(pool, await self._asker.told(f"{ip}:{HTTP_PORT}", MODEL)))
+        except NoAnswerError:
+            return Identity(encoder_facts(pool, {}), told=False)

@@ -63,17 +63,25 @@ def wishes(
     pods = list(pods)
     wanted, refused = set[str](), set[str]()
     mismatches, doubts = dict[str, None](), dict.fromkeys([unsure])
+    judged: dict[int, tuple[str, str]] = {}
+    """By the facts' place in memory: of hundreds of encoders they are one and the same, see `encoders`."""
     for pod in serving(pods):
         identity = known.get(pod.name)
         if identity is None:
             continue
-        said = "" if identity.deaf else mismatch(identity.facts, server)
-        if identity.deaf or said:
+        if identity.deaf:
             refused.add(encoder_url(pod.ip))
-            mismatches[said] = None
+            continue
+        facts = identity.facts
+        if id(facts) not in judged:
+            judged[id(facts)] = mismatch(facts, server), doubt(facts, server)
+        unfit, unsure_of_it = judged[id(facts)]
+        if unfit:
+            refused.add(encoder_url(pod.ip))
+            mismatches[unfit] = None
             continue
         wanted.add(encoder_url(pod.ip))
-        doubts[doubt(identity.facts, server)] = None
+        doubts[unsure_of_it] = None
         if not identity.told:
             doubts[_UNKNOWN] = None
     # One that has ended stays in the list of pods for long, and its address may be another's by now.
