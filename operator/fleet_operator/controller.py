@@ -2,7 +2,7 @@
 
 import logging
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from fleet_operator.api.pool import KIND
@@ -31,9 +31,13 @@ class Controller:
         mirror: What is known.
         reconciler: Visits.
         metrics: Told of visits and events.
+
+    Attributes:
+        follower: Told of pools that were changed, or whose pods were, at once.
     """
 
     def __init__(self, mirror: Mirror, reconciler: Reconciler, metrics: Metrics) -> None:
+        self.follower: Callable[[Iterable[Key]], None] = lambda _: None
         self._mirror = mirror
         self._reconciler = reconciler
         self._metrics = metrics
@@ -58,13 +62,13 @@ class Controller:
         self._metrics.observe_event(kind)
         mirror = self._mirror
         if kind == KIND:
-            self.look_at(_some(mirror.put_pool(body)))
+            self._tell_of(_some(mirror.put_pool(body)))
         elif kind == "Node":
             self.look_at(mirror.put_node(body))
         elif kind == "DaemonSet":
             self.look_at(mirror.pools if mirror.put_daemon(body) else ())
         elif kind == "Pod":
-            self.look_at(mirror.put_pod(body))
+            self._tell_of(mirror.put_pod(body))
         elif kind in CHILDREN:
             self.look_at(mirror.put_child(read_child(kind, body)))
 
@@ -77,14 +81,20 @@ class Controller:
             for key in _some(mirror.remove_pool(meta["namespace"], meta["name"], meta["uid"])):
                 self._queue.forget(key)
                 self._metrics.pools.forget(key)
+                self.follower([key])
         elif kind == "Node":
             self.look_at(mirror.remove_node(meta["name"]))
         elif kind == "DaemonSet":
             self.look_at(mirror.pools if mirror.remove_daemon(meta["namespace"], meta["name"]) else ())
         elif kind == "Pod":
-            self.look_at(_some(mirror.remove_pod(meta["namespace"], meta["name"])))
+            self._tell_of(_some(mirror.remove_pod(meta["namespace"], meta["name"])))
         elif kind in CHILDREN:
             self.look_at([mirror.remove_child(kind, meta["namespace"], meta["name"], pool, meta["uid"])])
+
+    def _tell_of(self, keys: Iterable[Key]) -> None:
+        keys = tuple(keys)
+        self.follower(keys)
+        self.look_at(keys)
 
     async def close(self) -> None:
         """Let visits end."""

@@ -62,6 +62,12 @@ class Metrics:
             ("outcome",),
             registry=self.registry,
         )
+        self.registry_requests = Counter(
+            "encoderfleet_registry_requests_total",
+            "Requests to language servers, and to encoders for their model, by what was asked and how it ended.",
+            ("request", "outcome"),
+            registry=self.registry,
+        )
         self.definition_current = Gauge(
             "encoderfleet_definition_current",
             "1 where the EncoderPool definition in the cluster is that of this operator.",
@@ -125,6 +131,9 @@ LOAD = (
 )
 """Gauges that the autoscaler sets."""
 
+REGISTRATIONS = ("language_servers", "registrations")
+"""Gauges of pools with consumers."""
+
 _SERIES = {
     "desired_replicas": "Replicas that shall be (spec.replicas).",
     "ready_replicas": "Replicas that serve.",
@@ -134,6 +143,8 @@ _SERIES = {
     "served_patches_per_second": "Patches delivered.",
     "capacity_patches_per_second": "Patches that the ready replicas can encode.",
     "pending_patches": "Patches taken in and not yet answered.",
+    "language_servers": "Language servers of spec.consumers that are ready.",
+    "registrations": "Encoders that language servers know of, summed over these.",
 }
 
 

@@ -9,6 +9,7 @@ from collections.abc import Coroutine
 from dataclasses import dataclass
 from typing import Any
 
+from fleet_operator.consumers.registrar import Registrar
 from fleet_operator.controller import Controller
 from fleet_operator.daemons import DaemonSets
 from fleet_operator.handlers import watch
@@ -86,6 +87,9 @@ async def _serve(
     controller = Controller(mirror, Reconciler(world), metrics)
     scaler = Scaler(api, mirror, world.recorder, metrics, controller.look_at, options.scaling_interval)
     world.insight = scaler
+    registrar = Registrar(api, mirror, metrics, controller.look_at)
+    world.registrations = registrar
+    controller.follower = registrar.look_at
     watched = [*found.watched]
     late = LateKinds(world, controller, options.resync_interval)
     background: list[Coroutine[Any, Any, None]] = [scaler.run(), late.run()]
@@ -105,7 +109,9 @@ async def _serve(
         await resync.in_step()
         controller.start()
         server.ready(lambda: resync.trouble)
-        await resync.run()
+        async with asyncio.TaskGroup() as group:
+            group.create_task(registrar.run())
+            await resync.run()
 
     where = ", ".join(options.namespaces) or "all namespaces"
     log.info("serving pools of %s; watching %s", where, ", ".join(watched))

@@ -186,7 +186,7 @@ LOAD = {
         ({"paused": True}, LOAD - {"needed_replicas"}),
         ({"replicas": 0}, LOAD - {"needed_replicas"}),
         ({"autoscaling": {"mode": "Off"}}, set()),
-        ({"runtime": "SGLang"}, set()),
+        ({"runtime": "SGLang"}, LOAD),
         ({"a field of": "another version"}, set()),
     ],
 )

@@ -20,6 +20,8 @@ def make_pools(pools: Pools, nodes: Nodes) -> None:
     address = "http://prometheus.monitoring:9090"
     pools.apply("keda", autoscaling={"mode": "Auto", "backend": "KEDA", "prometheusAddress": address}, **some)
     pools.apply("builtin", autoscaling={"mode": "Auto", "minReplicas": 2}, **some)
+    consumers = [{"service": {"name": "hpa"}}, {"selector": {"matchLabels": {"app": "vlm"}}}]
+    pools.apply("consumed", consumers=consumers, **some)
     pools.apply("shrinks", replicas=2, podTemplate={"annotations": kwok.CUSTOM}, **some)
     # Somebody else's object has the name of the pool's.
     pools.kubectl("create", "service", "clusterip", "taken", "--tcp=80")
@@ -27,6 +29,7 @@ def make_pools(pools: Pools, nodes: Nodes) -> None:
     for name in ("hpa", "keda", "builtin"):
         pools.wait(name, "Ready", "True")
     pools.wait("taken", "Progressing", "False", "NameTaken")
+    pools.wait("consumed", "ConsumersRegistered", "False")
 
 
 def turn_all_off(pools: Pools) -> None:
@@ -89,7 +92,8 @@ def test_the_roles_of_the_whole_cluster_are_what_the_operator_asks_for(
     where = rights.scopes(happened)
     assert set(where) == {"", namespace, release.namespace}
     # Watches are the cluster's, however many namespaces have pools; writes are in the namespaces of pools. There a pool
-    # is looked up before its children are made.
+    # is looked up before its children are made, and language servers are looked for where they are.
     there = where[namespace] | where[release.namespace]
-    assert {each for each in there if each.verb in ("list", "watch")} == {Right("encoderfleet.io/encoderpools", "list")}
+    looked = {Right("encoderfleet.io/encoderpools", "list"), Right("pods", "list")}
+    assert {each for each in there if each.verb in ("list", "watch")} == looked
     assert {each.what for each in where[""] if each.verb not in ("get", "list", "watch")} == rights.EVERYBODY

@@ -169,6 +169,24 @@ TABLE = (
     Wrong(
         "networkPolicy: {consumers: [{pods: {}}]}", "spec.networkPolicy.consumers[0]", "unknown field", "there are ip"
     ),
+    # Consumers.
+    _same("consumers: [{port: 1}]", "spec.consumers[0]", "exactly one of service (a Service) and selector (labels of"),
+    _same(
+        "consumers: [{service: {name: a}, selector: {matchLabels: {a: b}}}]",
+        "spec.consumers[0]",
+        "exactly one of service (a Service) and selector (labels of pods) is needed",
+    ),
+    _same("consumers: [{service: {name: a}, namespace: b}]", "spec.consumers[0].namespace", "it is service.namespace"),
+    _same("consumers: [{selector: {matchLabels: {}}}]", "spec.consumers[0].selector.matchLabels", "at least one label"),
+    _same("consumers: [{selector: {matchLabels: {a b: c}}}]", "spec.consumers[0].selector.matchLabels", _KEY),
+    _same("consumers: [{service: {name: My_VLM}}]", "spec.consumers[0].service.name", "lower-case letters, digits"),
+    Wrong(
+        "consumers: [{service: {name: a}, port: 0}]",
+        "spec.consumers[0].port",
+        "should be greater than or equal to 1",
+        "must be at least 1, got 0",
+    ),
+    Wrong("sglang: {transferBackend: zmq}", "spec.sglang.transferBackend", 'supported values: "auto"', "must be auto"),
     Wrong("podTemplate: {env: [{value: x}]}", "spec.podTemplate.env[0]", "Required value", "name is missing"),
     Wrong("podTemplate: {env: [{name: A, value: 1}]}", "spec.podTemplate.env[0]", "of type string", "put it in quotes"),
     Wrong("podTemplate: {env: [{name: A}, {name: A}]}", "spec.podTemplate.env", "Duplicate value", "names A twice"),

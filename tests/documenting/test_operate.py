@@ -7,14 +7,14 @@ from click import Option
 from documenting.pages import check_part, page
 from fleet_operator.__main__ import main
 from fleet_operator.kube.resources import CHILDREN
-from fleet_operator.metrics import Metrics
+from fleet_operator.metrics import REGISTRATIONS, Metrics
 from fleet_operator.observed.mirror import Key
 from fleet_operator.reconcile.desired import FULL_SINCE
 from fleet_operator.reconcile.drift import APPLIED
 from fleet_operator.specs.names import DELETION_COST, PLAN_ANNOTATION, POOL_LABEL, SHAPE_LABEL
 
 POOL = ("desired_replicas", "ready_replicas", "planned_cpus", "needed_replicas", "demand_patches_per_second")
-POOL += ("served_patches_per_second", "capacity_patches_per_second", "pending_patches")
+POOL += ("served_patches_per_second", "capacity_patches_per_second", "pending_patches", *REGISTRATIONS)
 
 
 def series() -> str:
@@ -24,6 +24,7 @@ def series() -> str:
     metrics.observe_event("Pod")
     metrics.decisions.labels("load", "up").inc()
     metrics.scrapes.labels("ok").inc()
+    metrics.registry_requests.labels("list", "ok").inc()
     metrics.missed.labels("Pod").inc()
     metrics.pools.set(Key("media", "vision"), **dict.fromkeys(POOL, 1.0))
     lines = ["| series | type | labels | what it says |", "|---|---|---|---|"]

@@ -14,6 +14,7 @@ from fleet_operator.api.status import Condition, PoolStatus
 from fleet_operator.observed import pods
 from fleet_operator.reconcile import (
     conditions,
+    consumers_condition,
     invalid,
     late,
     news,
@@ -26,10 +27,11 @@ from fleet_operator.reconcile import (
 )
 from fleet_operator.scaling import replicas, scaler
 
-TYPES = ("Ready", "Progressing", "ThreadsPlanned", "ScalingActive", "Schedulable", "Healthy")
+TYPES = ("Ready", "Progressing", "ThreadsPlanned", "ScalingActive", "Schedulable", "Healthy", "ConsumersRegistered")
 SOURCES = (
     *(
         conditions,
+        consumers_condition,
         pod_conditions,
         scaling_condition,
         invalid,
@@ -46,7 +48,7 @@ SOURCES = (
 OTHER_WORDS = frozenset(
     {
         # Of conditions, and types of these that are no reasons.
-        *("True", "False", "Unknown", "Progressing", "ThreadsPlanned", "ScalingActive"),
+        *("True", "False", "Unknown", "Progressing", "ThreadsPlanned", "ScalingActive", "ConsumersRegistered"),
         # Of Kubernetes: kinds, fields, types of events, and reasons of others that are told in words of our own.
         *("Deployment", "EncoderPool", "Pod", "PodScheduled", "ScaledObject", "ServiceAccount", "ReplicaFailure"),
         *("ProgressDeadlineExceeded", "SchedulingGated", "CrashLoopBackOff", "OOMKilled", "Failed", "Succeeded"),

@@ -692,6 +692,7 @@ def test_our_encoder_gets_all_of_the_plan() -> None:
     assert {each.name for each in told} - {each.name for each in row.env} == {
         "ENCODERFLEET_BIND",
         "ENCODERFLEET_HTTP",
+        "ENCODERFLEET_SGLANG_HTTP",
         "ENCODERFLEET_LOG_FORMAT",
     }
 

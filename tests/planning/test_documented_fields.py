@@ -20,8 +20,9 @@ PAGE = (REPOSITORY / "docs" / "pool-file.md").read_text()
 ROWS = {row[0]: row[1:] for row in re.findall(r"^\| `([^`]+)` \| (.*?) \| (.*?) \| (.*) \|$", PAGE, re.MULTILINE)}
 FIELDS = {path: field for path, field in walk(EncoderPool) if section(field) is None}
 WORLD = {"ENCODERFLEET_REPLICA", "ENCODERFLEET_BIND", "ENCODERFLEET_HTTP", "ENCODERFLEET_LOG_FORMAT"}
+WORLD |= {"ENCODERFLEET_SGLANG_HTTP"}
 EXAMPLES = sorted((REPOSITORY / "examples").glob("*.yaml"))
-FOR_A_CLUSTER = "cluster-pool.yaml"
+FOR_A_CLUSTER = ("cluster-pool.yaml", "sglang-pool.yaml")
 
 
 def in_words(field: FieldInfo) -> set[str]:
@@ -99,10 +100,18 @@ def test_the_shortest_pool_of_the_page_is_one() -> None:
 
 
 def test_there_are_examples() -> None:
-    assert [path.name for path in EXAMPLES] == ["audio-pool.yaml", FOR_A_CLUSTER, "cpu-pool.yaml", "pool.yaml"]
+    assert [path.name for path in EXAMPLES] == [
+        "audio-pool.yaml",
+        "cluster-pool.yaml",
+        "cpu-pool.yaml",
+        "pool.yaml",
+        "sglang-pool.yaml",
+    ]
 
 
-@pytest.mark.parametrize("path", [path for path in EXAMPLES if path.name != FOR_A_CLUSTER], ids=lambda path: path.name)
+@pytest.mark.parametrize(
+    "path", [path for path in EXAMPLES if path.name not in FOR_A_CLUSTER], ids=lambda path: path.name
+)
 def test_an_example_plans_without_a_warning_where_it_belongs(path: Path) -> None:
     pool = load_pool(path)
     assert pool.spec.model.path is not None

@@ -387,7 +387,7 @@ KEDA = {"mode": "Auto", "backend": "KEDA", "prometheusAddress": "http://promethe
         ({}, ["PodMonitor", "ScaledObject"], ["PodMonitor"]),
         ({"monitoring": {"podMonitor": "Off"}}, ["PodMonitor"], []),
         ({"autoscaling": KEDA}, ["PodMonitor", "ScaledObject"], ["PodMonitor", "ScaledObject"]),
-        ({"autoscaling": KEDA, "runtime": "SGLang"}, ["ScaledObject"], []),
+        ({"autoscaling": KEDA, "runtime": "SGLang"}, ["ScaledObject"], ["ScaledObject"]),
     ],
 )
 def test_a_kind_that_came_after_the_operator_is_said_where_the_pool_has_a_use_for_it(
@@ -515,19 +515,10 @@ PROMETHEUS = {"prometheusAddress": "http://prometheus:9090"}
         (
             {"autoscaling": {"mode": "Auto"}, "runtime": "SGLang"},
             [],
-            None,
-            "False",
-            "NoLoadMetrics",
-            "scale it by hand",
-        ),
-        # What an autoscaler of the cluster would follow is the same load that SGLang's encoder does not tell.
-        (
-            {"autoscaling": {"mode": "Auto", "backend": "HPA"}, "runtime": "SGLang"},
-            [],
-            None,
-            "False",
-            "NoLoadMetrics",
-            "scale it by hand",
+            a_decision(),
+            "True",
+            "Builtin",
+            "SGLang's encoder tells requests, not patches: each counts as 1000",
         ),
     ],
 )

@@ -307,7 +307,10 @@ def test_a_replica_is_called_as_its_pod() -> None:
 def test_an_encoder_listens_on_all_addresses_of_its_pod() -> None:
     told = env_of()
     assert (told["ENCODERFLEET_BIND"], told["ENCODERFLEET_HTTP"]) == ("tcp://*:5570", "*:8080")
+    assert told["ENCODERFLEET_SGLANG_HTTP"] == "*:30000"
     assert "POD_IP" not in told
+    assert {"name": "sglang", "containerPort": 30000, "protocol": "TCP"} in container()["ports"]
+    assert {each["name"]: each["targetPort"] for each in built()["Service"]["spec"]["ports"]}["sglang"] == "sglang"
 
 
 def test_sglang_is_started_as_an_encoder() -> None:
@@ -322,6 +325,9 @@ def test_sglang_is_started_as_an_encoder() -> None:
     assert address["valueFrom"] == {"fieldRef": {"fieldPath": "status.podIP"}}
     assert made["image"] == "example.com/sglang:1"
     assert container()["image"] == "example.com/encoder:1"
+    assert "--encoder-transfer-backend" not in line
+    told = " ".join(container(runtime="SGLang", sglang={"transferBackend": "zmq_to_tokenizer"})["command"])
+    assert told.endswith("--encoder-transfer-backend zmq_to_tokenizer")
     assert "command" not in container()
     assert container(image="own:2")["image"] == "own:2"
 
@@ -488,13 +494,39 @@ def test_a_node_can_always_be_drained(rollout: Any, allowed: Any) -> None:
     assert made["selector"] == {"matchLabels": {POOL_LABEL: "vision"}}
 
 
+WIRES = [{"port": "wire", "protocol": "TCP"}, {"port": "sglang", "protocol": "TCP"}]
+CONSUMERS = [
+    {"service": {"name": "vlm"}},
+    {"service": {"name": "vlm", "namespace": "chat"}},
+    {"selector": {"matchLabels": {"app": "vlm"}}},
+    {"selector": {"matchLabels": {"app": "vlm"}}, "namespace": "chat"},
+]
+
+
+@pytest.mark.parametrize(("runtime", "port"), [("Native", "sglang"), ("SGLang", "wire")])
+def test_language_servers_are_let_in_by_themselves(runtime: str, port: str) -> None:
+    made = built(runtime=runtime, consumers=CONSUMERS, networkPolicy={"mode": "Restrict"})["NetworkPolicy"]["spec"]
+    chat = {"matchLabels": {"kubernetes.io/metadata.name": "chat"}}
+    vlm = {"matchLabels": {"app": "vlm"}}
+    assert made["ingress"][1] == {
+        "from": [
+            {"podSelector": {}},
+            {"namespaceSelector": chat, "podSelector": {}},
+            {"podSelector": vlm},
+            {"namespaceSelector": chat, "podSelector": vlm},
+        ],
+        "ports": [{"port": port, "protocol": "TCP"}],
+    }
+    assert "NetworkPolicy" not in built(consumers=CONSUMERS)
+
+
 def test_who_reaches_the_encoders_is_restricted_where_the_pool_says_so() -> None:
     assert "NetworkPolicy" not in built()
     made = built(networkPolicy={"mode": "Restrict"})["NetworkPolicy"]["spec"]
     assert made["policyTypes"] == ["Ingress"]
     assert made["podSelector"] == {"matchLabels": {POOL_LABEL: "vision"}}
     wire, rest = made["ingress"]
-    assert wire == {"from": [{"podSelector": {}}], "ports": [{"port": "wire", "protocol": "TCP"}]}
+    assert wire == {"from": [{"podSelector": {}}], "ports": WIRES}
     assert rest == {"ports": [{"port": "http", "protocol": "TCP"}]}
     peers = [{"namespaceSelector": {"matchLabels": {"team": "serving"}}}]
     wire, _ = built(networkPolicy={"mode": "Restrict", "consumers": peers})["NetworkPolicy"]["spec"]["ingress"]
@@ -585,10 +617,11 @@ def test_an_autoscaler_is_made_where_it_is_to_scale(scaling: Any) -> None:
     assert not {"HorizontalPodAutoscaler", "ScaledObject"} & built(autoscaling=scaling).keys()
 
 
-@pytest.mark.parametrize("backend", ["HPA", "KEDA"])
-def test_no_autoscaler_is_made_for_a_program_that_does_not_tell_its_load(backend: str) -> None:
+@pytest.mark.parametrize(("backend", "kind"), [("HPA", "HorizontalPodAutoscaler"), ("KEDA", "ScaledObject")])
+@pytest.mark.parametrize("runtime", ["Native", "SGLang"])
+def test_an_autoscaler_follows_the_load_of_any_program(runtime: str, backend: str, kind: str) -> None:
     scaling = {"mode": "Auto", "backend": backend, "prometheusAddress": "http://prometheus:9090"}
-    assert not {"HorizontalPodAutoscaler", "ScaledObject"} & built(runtime="SGLang", autoscaling=scaling).keys()
+    assert kind in built(runtime=runtime, autoscaling=scaling)
 
 
 def test_prometheus_finds_every_encoder() -> None:

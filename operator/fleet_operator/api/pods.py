@@ -73,9 +73,9 @@ class NetworkPolicy(Part):
     """Who may connect to the encoders."""
 
     mode: Literal["Off", "Restrict"] = "Off"
-    """`Restrict`: only `consumers` reach the wire; metrics stay open, save those of SGLang. `"Off"`: everybody does."""
+    """`Restrict`: only consumers reach the encoders; metrics stay open, save those of SGLang. `"Off"`: all do."""
     consumers: Annotated[tuple[NetworkPolicyPeer, ...], Field(strict=False, max_length=32)] = ()
-    """Peers, as a NetworkPolicy has them. Empty: every pod of the pool's namespace."""
+    """Peers, beside those of `spec.consumers`. Empty: every pod of the pool's namespace."""
 
 
 class Monitoring(Part):

@@ -4,6 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import BeforeValidator, Field, field_validator
 
+from fleet_operator.api.consumers import Consumer, Sglang
 from fleet_operator.api.fields import (
     MAX_REPLICAS,
     AnnotationKey,
@@ -81,6 +82,10 @@ class PoolSpec(Part):
     """Who sets `spec.replicas`."""
     scheduling: Scheduling = Field(default_factory=Scheduling)
     """On which nodes the replicas run."""
+    consumers: Annotated[tuple[Consumer, ...], Field(strict=False, max_length=16)] = ()
+    """SGLang language servers that the operator tells of the pool's encoders; only in a cluster."""
+    sglang: Sglang = Field(default_factory=Sglang)
+    """What only SGLang's own encoder is told; of no effect on `runtime: Native`."""
     network_policy: NetworkPolicy = Field(default_factory=NetworkPolicy)
     """Who may connect to the encoders."""
     monitoring: Monitoring = Field(default_factory=Monitoring)

@@ -136,4 +136,4 @@ class PoolStatus(StatusPart):
     thread_plan: Annotated[tuple[ShapeRow, ...], Field(max_length=64, strict=False)] = ()
     """How threads follow from the nodes, one row a shape."""
     conditions: Annotated[tuple[Condition, ...], Field(max_length=16, strict=False)] = ()
-    """Ready, Progressing, ThreadsPlanned, ScalingActive, Schedulable, Healthy."""
+    """Ready, Progressing, ThreadsPlanned, ScalingActive, Schedulable, Healthy, ConsumersRegistered."""

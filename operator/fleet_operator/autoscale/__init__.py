@@ -7,6 +7,7 @@ from fleet_operator.autoscale.control import Decision, Observation, State, step
 from fleet_operator.autoscale.loads import PodLoad, load_between
 from fleet_operator.autoscale.pods import deletion_costs
 from fleet_operator.autoscale.samples import SERIES, MetricsError, Reading, read
+from fleet_operator.autoscale.sglang_samples import read_sglang
 
 __all__ = [
     "SERIES",
@@ -19,5 +20,6 @@ __all__ = [
     "deletion_costs",
     "load_between",
     "read",
+    "read_sglang",
     "step",
 ]

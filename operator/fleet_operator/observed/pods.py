@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from fleet_operator.specs.names import DELETION_COST, SHAPE_LABEL
+from fleet_operator.specs.names import DELETION_COST, SGLANG_PORT, SHAPE_LABEL
 from fleet_operator.timestamps import read_time
 
 IMAGE_REASONS = frozenset({"ErrImagePull", "ImagePullBackOff", "InvalidImageName", "ErrImageNeverPull"})
@@ -30,6 +30,8 @@ class PodState:
         over: It has ended for good. It stays in the list for long, and its address may be another pod's by now.
         starting: Since when it has a node and none of its containers has started; None where one has.
         holding: What its containers wait for then, as far as its status says.
+        speaks_sglang: It has the port where language servers of SGLang find an encoder. One of an operator before this
+            one, or of somebody's image that has none, has not.
     """
 
     name: str
@@ -45,6 +47,7 @@ class PodState:
     over: bool
     starting: datetime | None = None
     holding: str = ""
+    speaks_sglang: bool = False
 
 
 def read_pod(body: Mapping[str, Any]) -> PodState:
@@ -82,7 +85,13 @@ def read_pod(body: Mapping[str, Any]) -> PodState:
         over=over,
         starting=starting,
         holding=_holding(body.get("spec") or {}, inits, containers) if starting else "",
+        speaks_sglang=_has_port(body.get("spec") or {}, SGLANG_PORT),
     )
+
+
+def _has_port(spec: Mapping[str, Any], number: int) -> bool:
+    ports = (port for container in spec.get("containers") or () for port in container.get("ports") or ())
+    return any(port.get("containerPort") == number for port in ports)
 
 
 def _trouble(inits: Iterable[Mapping[str, Any]], containers: Iterable[Mapping[str, Any]]) -> tuple[str, str]:

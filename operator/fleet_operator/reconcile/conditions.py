@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from fleet_operator.cluster_plan import REPLAN, UNPINNED, PoolPlan
+from fleet_operator.reconcile.consumers_condition import consumers_registered
 from fleet_operator.reconcile.desired import Desired
 from fleet_operator.reconcile.finding import PAUSED, Finding
 from fleet_operator.reconcile.observation import REWRITTEN, Observation, Trouble
@@ -44,6 +45,7 @@ def findings(seen: Observation, made: Desired, troubles: Sequence[Trouble]) -> t
         scaling(seen),
         schedulable,
         healthy,
+        *consumers_registered(seen),
     )
 
 

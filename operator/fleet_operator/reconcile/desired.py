@@ -160,12 +160,9 @@ def optional_kinds(pool: EncoderPool) -> frozenset[str]:
 
 
 def _scaled_by(pool: EncoderPool) -> str:
-    """The backend that sets replicas; empty for none.
-
-    Backends follow a number that is made of what encoders tell of their load; SGLang's tells nothing.
-    """
+    """The backend that sets replicas; empty for none."""
     scaling = pool.spec.autoscaling
-    return scaling.backend if scaling.mode == "Auto" and pool.spec.runtime == "Native" else ""
+    return scaling.backend if scaling.mode == "Auto" else ""
 
 
 def _again(groups: Iterable[Group], seen: Observation) -> float | None:

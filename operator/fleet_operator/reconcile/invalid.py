@@ -27,7 +27,8 @@ def invalid_status(body: Mapping[str, Any], problems: str, now: datetime, *, out
     before = body.get("status") or {}
     known = {each["type"]: each for each in before.get("conditions") or ()}
     found = []
-    for kind in ("Ready", "Progressing", "ThreadsPlanned", "ScalingActive", "Schedulable", "Healthy"):
+    kinds = ["Ready", "Progressing", "ThreadsPlanned", "ScalingActive", "Schedulable", "Healthy"]
+    for kind in [*kinds, *({"ConsumersRegistered"} & known.keys())]:
         old = known.get(kind) or {}
         state = "False" if kind in ("Ready", "Progressing", "ThreadsPlanned") else "Unknown"
         since = old["lastTransitionTime"] if old.get("status") == state else write_time(now)

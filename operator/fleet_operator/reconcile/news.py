@@ -10,10 +10,10 @@ from typing import Any
 
 from fleet_operator.wording import counted
 
-WATCHED = ("ThreadsPlanned", "Schedulable", "Healthy", "Progressing")
+WATCHED = ("ThreadsPlanned", "Schedulable", "Healthy", "Progressing", "ConsumersRegistered")
 """Conditions whose turn for the worse is an event, causes first. Ready follows from them."""
 _BAD_THOUGH_TRUE = frozenset({"CpuOvercommitted", "Kept", "FromResources"})
-_FINE_THOUGH_FALSE = frozenset({"Complete", "Paused"})
+_FINE_THOUGH_FALSE = frozenset({"Complete", "Paused", "Registering", "NoEncoders"})
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,6 +8,7 @@ from typing import Any
 
 from fleet_operator.api import EncoderPool
 from fleet_operator.autoscale import Decision
+from fleet_operator.consumers.report import Report
 from fleet_operator.nodes.shapes import Shape
 from fleet_operator.observed.children import Child
 from fleet_operator.observed.pods import PodState
@@ -50,6 +51,7 @@ class Observation:
         fingerprint: Of the model that the encoders serve; empty where they do not agree, None where it is not known.
         refusal: Why the autoscaler's last decision could not be done; empty where it could.
         deployments: Of the children, the pool's own Deployments, by name.
+        consumers: How far its language servers know its encoders; None where nobody has looked yet.
     """
 
     pool: EncoderPool
@@ -67,6 +69,7 @@ class Observation:
     fingerprint: str | None = None
     refusal: str = ""
     deployments: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    consumers: Report | None = None
 
     def __post_init__(self) -> None:
         if self.deployments:

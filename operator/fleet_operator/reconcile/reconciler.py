@@ -122,6 +122,7 @@ class Reconciler:
             decision=insight.decision(key) if insight else None,
             fingerprint=insight.fingerprint(key) if insight else None,
             refusal=insight.refusal(key) if insight else "",
+            consumers=self._world.registrations.report(key) if self._world.registrations else None,
             now=_now(),
         )
 

@@ -1,5 +1,6 @@
 """The condition ScalingActive: whether somebody sets `spec.replicas` by load, and what keeps them. Pure."""
 
+from fleet_operator.autoscale.sglang_samples import REQUEST_PATCHES
 from fleet_operator.reconcile.finding import PAUSED, Finding
 from fleet_operator.reconcile.observation import Observation
 
@@ -24,7 +25,10 @@ def scaling(seen: Observation) -> Finding:
         return Finding("ScalingActive", "True", backend, f"a {backend} object sets spec.replicas")
     if seen.decision is None:
         return Finding("ScalingActive", "Unknown", "NoDecisionYet", "the load has not been looked at yet")
-    return Finding("ScalingActive", "True", "Builtin", "the operator sets spec.replicas by load")
+    said = "the operator sets spec.replicas by load"
+    if seen.pool.spec.runtime == "SGLang":
+        said += f"; SGLang's encoder tells requests, not patches: each counts as {REQUEST_PATCHES:g}"
+    return Finding("ScalingActive", "True", "Builtin", said)
 
 
 def _inactive(seen: Observation) -> tuple[str, str] | None:
@@ -33,9 +37,6 @@ def _inactive(seen: Observation) -> tuple[str, str] | None:
     backend = spec.autoscaling.backend
     if spec.autoscaling.mode == "Off":
         return "Off", "spec.autoscaling.mode is Off: spec.replicas is yours"
-    if spec.runtime == "SGLang":
-        advice = "scale it by hand, or by a HorizontalPodAutoscaler of your own"
-        return "NoLoadMetrics", f"SGLang's encoder does not tell its load: {advice}"
     if spec.autoscaling.mode == "Advise":
         return "Advise", "spec.autoscaling.mode is Advise: spec.replicas is yours"
     if backend == "KEDA" and "ScaledObject" not in seen.kinds:

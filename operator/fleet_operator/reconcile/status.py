@@ -129,7 +129,7 @@ def _model(seen: Observation) -> str:
 def _load(seen: Observation) -> dict[str, Any]:
     """What the autoscaler found. Load is as it was when the recommendation last changed: no write every second."""
     decision, before, spec = seen.decision, seen.status, seen.pool.spec
-    if decision is None and (spec.autoscaling.mode == "Off" or spec.runtime != "Native"):
+    if decision is None and spec.autoscaling.mode == "Off":
         return {}
     if decision is None or (
         before.get("recommendedReplicas") == decision.recommended

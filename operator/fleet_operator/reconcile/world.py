@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from fleet_operator.autoscale import Decision
+from fleet_operator.consumers.report import Report
 from fleet_operator.kube.client import Api
 from fleet_operator.kube.events import Recorder
 from fleet_operator.observed.mirror import Key, Mirror
@@ -28,6 +29,13 @@ class Insight(Protocol):
         """Of deleting each pod."""
 
 
+class Registrations(Protocol):
+    """How far language servers know of a pool's encoders; see `consumers.registrar`."""
+
+    def report(self, key: Key) -> Report | None:
+        """Of a pool; None where nobody has looked yet."""
+
+
 @dataclass
 class World:
     """The cluster and what is known of it.
@@ -43,6 +51,7 @@ class World:
         outdated: Whether the definition in the cluster is not this operator's.
         late: Optional kinds that the cluster got after the operator had started.
         insight: What is known of the encoders themselves.
+        registrations: What language servers know of the encoders.
     """
 
     api: Api
@@ -55,3 +64,4 @@ class World:
     outdated: bool = False
     late: frozenset[str] = frozenset()
     insight: Insight | None = None
+    registrations: Registrations | None = None

@@ -15,9 +15,9 @@ from fleet_operator.metrics import LOAD, NEEDED, Metrics
 from fleet_operator.observed.mirror import Key, Mirror
 from fleet_operator.observed.pods import PodState
 from fleet_operator.scaling.replicas import Replicas
-from fleet_operator.scaling.scrape import Scraper
+from fleet_operator.scaling.scrape import NATIVE, SGLANG_ON_CPU, SGLANG_ON_GPU, Dialect, Scraper
 from fleet_operator.scaling.watched import Watched
-from fleet_operator.specs.names import HTTP_PORT
+from fleet_operator.specs.names import HTTP_PORT, SGLANG_PORT
 
 log = logging.getLogger(__name__)
 
@@ -108,13 +108,14 @@ class Scaler:
         except (PoolError, KeyError):  # KeyError: it went while others were looked at
             self._forget(key)
             return
-        if pool.spec.autoscaling.mode == "Off" or pool.spec.runtime != "Native":
+        if pool.spec.autoscaling.mode == "Off":
             self._forget(key)
             return
         asked = self._mirror.pools[key]
-        watched = self._watched(key, asked["metadata"]["uid"])
+        watched = self._watched(key, f"{asked['metadata']['uid']} {pool.spec.runtime}")
         pods = [pod for pod in self._mirror.pods(key) if pod.ip and not pod.leaving and not pod.over]
-        readings = await scraper.read({pod.name: _address(pod) for pod in pods})
+        dialect, port = _dialect(pool)
+        readings = await scraper.read({pod.name: _address(pod, port) for pod in pods}, dialect)
         if not _same(self._mirror.pools.get(key), asked):
             return  # it is gone, or somebody has changed it: the next look is at what it is now
         before = watched.decision, watched.fingerprint, watched.refusal
@@ -174,6 +175,13 @@ def _same(now: Mapping[str, Any] | None, asked: Mapping[str, Any]) -> bool:
     return now is not None and all(now["metadata"][name] == asked["metadata"][name] for name in ("uid", "generation"))
 
 
-def _address(pod: PodState) -> str:
+def _dialect(pool: EncoderPool) -> tuple[Dialect, int]:
+    """How, and at which port, the pool's encoders tell their load."""
+    if pool.spec.runtime == "Native":
+        return NATIVE, HTTP_PORT
+    return SGLANG_ON_CPU if pool.spec.resources.gpus == 0 else SGLANG_ON_GPU, SGLANG_PORT
+
+
+def _address(pod: PodState, port: int) -> str:
     host = f"[{pod.ip}]" if ":" in pod.ip else pod.ip
-    return f"{host}:{HTTP_PORT}"
+    return f"{host}:{port}"

@@ -3,13 +3,15 @@
 import asyncio
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import partial
 from types import TracebackType
 from typing import Self
 from urllib.parse import urlencode
 
 import aiohttp
 
-from fleet_operator.autoscale import SERIES, MetricsError, Reading, read
+from fleet_operator.autoscale import SERIES, MetricsError, Reading, read, read_sglang
 
 CONNECTIONS = 512
 CONNECT_SECONDS = 2.0
@@ -19,6 +21,25 @@ MAX_BYTES = 1 << 20
 """An encoder's metrics have 60 KB; what is much larger is not an encoder's."""
 PATH = "/metrics?" + urlencode([("name[]", name) for name in SERIES])
 """An encoder gives just these, 3 KB; one that does not know how gives all."""
+
+
+@dataclass(frozen=True, slots=True)
+class Dialect:
+    """How an encoder tells its load.
+
+    Attributes:
+        path: Where.
+        read: Makes a reading of the text and of the time.
+    """
+
+    path: str
+    read: Callable[[str, float], Reading]
+
+
+NATIVE = Dialect(PATH, read)
+SGLANG_ON_GPU = Dialect("/metrics", partial(read_sglang, device="cuda"))
+"""SGLang's encoder is asked for all: of several processes' metrics, some alone are none at all."""
+SGLANG_ON_CPU = Dialect("/metrics", partial(read_sglang, device="cpu"))
 
 
 class Scraper:
@@ -48,23 +69,24 @@ class Scraper:
         assert self._session is not None
         await self._session.close()
 
-    async def read(self, addresses: Mapping[str, str]) -> dict[str, Reading]:
+    async def read(self, addresses: Mapping[str, str], dialect: Dialect = NATIVE) -> dict[str, Reading]:
         """Readings of those that answer.
 
         Args:
             addresses: Name -> `host:port`.
+            dialect: How they tell it.
         """
         names = list(addresses)
-        readings = await asyncio.gather(*(self._one(addresses[name]) for name in names))
+        readings = await asyncio.gather(*(self._one(addresses[name], dialect) for name in names))
         return {name: reading for name, reading in zip(names, readings, strict=True) if reading is not None}
 
-    async def _one(self, address: str) -> Reading | None:
+    async def _one(self, address: str, dialect: Dialect) -> Reading | None:
         assert self._session is not None
         try:
             # The time begins with its turn: else those that others keep waiting would be lost for it.
             async with self._turns, asyncio.timeout(ANSWER_SECONDS):
-                body = await self._body(self._session, f"http://{address}{PATH}")
-            reading = read(body.decode(), time.monotonic())
+                body = await self._body(self._session, f"http://{address}{dialect.path}")
+            reading = dialect.read(body.decode(), time.monotonic())
         except (aiohttp.ClientError, OSError, TimeoutError):
             self._observe("unreachable")
             return None
@@ -76,7 +98,9 @@ class Scraper:
 
     async def _body(self, session: aiohttp.ClientSession, url: str) -> bytes:
         async with session.get(url, allow_redirects=False) as answer:
-            body = await answer.content.read(MAX_BYTES + 1) if answer.status == 200 else b""
+            if answer.status != 200:
+                raise MetricsError(f"no metrics: HTTP {answer.status}")
+            body = await answer.content.read(MAX_BYTES + 1)
             while 0 < len(body) <= MAX_BYTES and (more := await answer.content.read(MAX_BYTES + 1 - len(body))):
                 body += more
             return body

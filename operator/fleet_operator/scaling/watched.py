@@ -11,7 +11,7 @@ class Watched:
     """A pool whose load is looked at. All of it can be learnt again.
 
     Attributes:
-        uid: Of the pool: another one of its name begins anew.
+        uid: Of the pool, and what it runs: another one of its name, or of another program, begins anew.
         readings: The last one of each pod.
         loads: Of the pods between the last two readings.
         state: What the last decision left.

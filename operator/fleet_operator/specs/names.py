@@ -19,6 +19,8 @@ DELETION_COST = "controller.kubernetes.io/pod-deletion-cost"
 
 WIRE_PORT = 5570
 HTTP_PORT = 8080
+SGLANG_PORT = 30000
+"""Where an encoder speaks SGLang's wire: ours beside its own one, SGLang's as its only one."""
 
 
 def labels(pool: EncoderPool, extra: Mapping[str, str] | None = None) -> dict[str, str]:

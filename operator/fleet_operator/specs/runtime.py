@@ -4,9 +4,8 @@ from dataclasses import dataclass
 
 from fleet_operator.api import EncoderPool
 from fleet_operator.environment import EnvVar, model_source
-from fleet_operator.specs.names import HTTP_PORT, WIRE_PORT, Object
+from fleet_operator.specs.names import HTTP_PORT, SGLANG_PORT, WIRE_PORT, Object
 
-SGLANG_PORT = 30000
 POD_IP = "POD_IP"
 """Variable of SGLang's pods: where it listens, their address of the cluster's first kind, IPv4 or IPv6."""
 
@@ -28,7 +27,7 @@ class Runtime:
     Attributes:
         image: Container image.
         command: In place of the image's own entry point; empty for that.
-        ports: Name -> port. `wire` is what consumers use, `http` has metrics and health.
+        ports: Name -> port. `wire` and `sglang` are what consumers use, `http` has metrics and health.
         health: Path of the liveness probe.
         ready: Path of the readiness probe.
         env: The plan's variables that it understands, and fixed ones.
@@ -49,12 +48,15 @@ def runtime(pool: EncoderPool, plan_env: tuple[EnvVar, ...], images: Images) -> 
     own = (
         EnvVar("ENCODERFLEET_BIND", f"tcp://*:{WIRE_PORT}", "the pod's port `wire`, of IPv4 and IPv6"),
         EnvVar("ENCODERFLEET_HTTP", f"*:{HTTP_PORT}", "the pod's port `http`, of IPv4 and IPv6"),
+        EnvVar(
+            "ENCODERFLEET_SGLANG_HTTP", f"*:{SGLANG_PORT}", "the pod's port `sglang`, for language servers of SGLang"
+        ),
         EnvVar("ENCODERFLEET_LOG_FORMAT", "json", "for log collectors"),
     )
     return Runtime(
         image=pool.spec.image or images.native,
         command=(),
-        ports={"wire": WIRE_PORT, "http": HTTP_PORT},
+        ports={"wire": WIRE_PORT, "http": HTTP_PORT, "sglang": SGLANG_PORT},
         health="/healthz",
         ready="/readyz",
         env=plan_env + own,
@@ -68,6 +70,8 @@ def _sglang(pool: EncoderPool, plan_env: tuple[EnvVar, ...], images: Images) -> 
     flags += ["--host", f"$({POD_IP})", "--port", str(SGLANG_PORT)]
     if model.revision:
         flags += ["--revision", model.revision]
+    if pool.spec.sglang.transfer_backend != "auto":
+        flags += ["--encoder-transfer-backend", pool.spec.sglang.transfer_backend]
     return Runtime(
         image=pool.spec.image or images.sglang,
         command=("python3", "-m", "sglang.launch_server", *flags),

@@ -1,0 +1,147 @@
+"""Asking language servers and encoders over HTTP: each answer bounded in time and size, side by side."""
+
+import asyncio
+import json
+from collections.abc import Callable, Mapping
+from types import TracebackType
+from typing import Any, Self
+
+import aiohttp
+
+CONNECTIONS = 256
+SECONDS = 2.0
+"""For one request, connecting included."""
+MAX_BYTES = 4 << 20
+"""A list of 10,000 encoders has 0.4 MB, what a language server says of itself some 100 KB."""
+MODEL = "/model_info"
+SERVER = "/server_info"
+
+Observer = Callable[[str, str], None]
+"""Told what was asked for (`list`, `register`, `unregister`, `model`) and how it ended (`ok`, `failed`)."""
+
+
+class NoAnswerError(Exception):
+    """There is no answer that can be used. The text says how, always in the same words: `refuses connections`.
+
+    Attributes:
+        refused: Nobody listens there.
+    """
+
+    def __init__(self, message: str, *, refused: bool = False) -> None:
+        super().__init__(message)
+        self.refused = refused
+
+
+class Asker:
+    """Asks. An async context manager.
+
+    Args:
+        observe: Told of each request.
+    """
+
+    def __init__(self, observe: Observer = lambda *_: None) -> None:
+        self._observe = observe
+        self._session: aiohttp.ClientSession | None = None
+        self._turns = asyncio.Semaphore(CONNECTIONS)
+
+    async def __aenter__(self) -> Self:
+        # A connection for each request: they are seconds apart, and one that the other side has closed meanwhile would
+        # lose a request. No cookies, and no proxy between pods.
+        connector = aiohttp.TCPConnector(limit=0, use_dns_cache=False, force_close=True)
+        self._session = aiohttp.ClientSession(
+            connector=connector,
+            timeout=aiohttp.ClientTimeout(total=None),
+            cookie_jar=aiohttp.DummyCookieJar(),
+            trust_env=False,
+        )
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        assert self._session is not None
+        await self._session.close()
+
+    async def listed(self, address: str) -> tuple[str, ...]:
+        """URLs that a language server knows.
+
+        Raises:
+            NoAnswerError: It does not say.
+        """
+        answer = await self._mapping("list", address, "/list_encoder_urls")
+        urls = answer.get("encoder_urls")
+        if not isinstance(urls, list):
+            raise NoAnswerError("answers, but with no list of encoders")
+        return tuple(each for each in urls if isinstance(each, str))
+
+    async def register(self, address: str, url: str) -> None:
+        """Tell a language server of an encoder.
+
+        Raises:
+            NoAnswerError: It does not take it.
+        """
+        await self._ask("register", "POST", address, "/register_encoder_url", {"url": url})
+
+    async def unregister(self, address: str, url: str) -> None:
+        """Tell a language server not to use an encoder any more.
+
+        Raises:
+            NoAnswerError: It does not take it.
+        """
+        await self._ask("unregister", "DELETE", address, "/unregister_encoder_url", {"url": url})
+
+    async def told(self, address: str, path: str) -> Mapping[str, Any]:
+        """What an encoder or a language server says of itself.
+
+        Args:
+            address: `host:port`.
+            path: `MODEL` or `SERVER`.
+
+        Raises:
+            NoAnswerError: It does not say.
+        """
+        return await self._mapping("model", address, path)
+
+    async def _mapping(self, what: str, address: str, path: str) -> Mapping[str, Any]:
+        text = await self._ask(what, "GET", address, path)
+        try:
+            answer = json.loads(text)
+        except ValueError:
+            answer = None
+        if not isinstance(answer, dict):
+            raise NoAnswerError("answers, but with no JSON object")
+        return answer
+
+    async def _ask(self, what: str, method: str, address: str, path: str, body: Any = None) -> bytes:
+        try:
+            # The time begins with its turn: else those that others keep waiting would be lost for it.
+            async with self._turns, asyncio.timeout(SECONDS):
+                answer = await self._send(method, f"http://{address}{path}", body)
+        except NoAnswerError:
+            self._observe(what, "failed")
+            raise
+        except TimeoutError as error:
+            self._observe(what, "failed")
+            raise NoAnswerError(f"does not answer within {SECONDS:g} s") from error
+        except aiohttp.ClientConnectorError as error:
+            self._observe(what, "failed")
+            refused = isinstance(error.os_error, ConnectionRefusedError)
+            said = "refuses connections" if refused else "cannot be reached"
+            raise NoAnswerError(said, refused=refused) from error
+        except (aiohttp.ClientError, OSError, ValueError) as error:
+            self._observe(what, "failed")
+            raise NoAnswerError("breaks off, or does not speak HTTP") from error
+        self._observe(what, "ok")
+        return answer
+
+    async def _send(self, method: str, url: str, body: Any) -> bytes:
+        assert self._session is not None
+        async with self._session.request(method, url, json=body, allow_redirects=False) as answer:
+            if answer.status != 200:
+                raise NoAnswerError(f"answers HTTP {answer.status}")
+            text = await answer.content.read(MAX_BYTES + 1)
+            while 0 < len(text) <= MAX_BYTES and (more := await answer.content.read(MAX_BYTES + 1 - len(text))):
+                text += more
+            if len(text) > MAX_BYTES:
+                raise NoAnswerError("answers with too much")
+            return text
