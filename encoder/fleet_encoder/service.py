@@ -112,7 +112,7 @@ class Service:
         self.wire = NativeWire(
             config.bind, self.pipeline, self.welcome, config.media.max_bytes + FRAME_SLACK_BYTES, self.metrics
         )
-        self.http = HttpFacade(config.http, self.lifecycle, self.metrics)
+        self.http = HttpFacade(config.http, self.lifecycle, self.model_info, self.metrics)
         self.sglang = self._sglang() if config.sglang_http else None
         self.housekeeping = Housekeeping(self, use)
 

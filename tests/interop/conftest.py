@@ -11,6 +11,9 @@ import pytest
 from tests.interop import install, model
 from tests.interop.sglang_process import Encoder, LanguageServer, together
 
+# The operator on a real API server, as tests/operating has it.
+from operating.conftest import own_pools, start_operator  # noqa: F401
+
 PYTHON = pytest.StashKey[Path | install.MissingSGLangError]()
 TEST_SECONDS = 900
 """For the first test of a fixture the start of its servers counts too."""

@@ -1,7 +1,9 @@
-"""`/metrics`, `/healthz` and `/readyz`: what Prometheus and the kubelet ask."""
+"""`/metrics`, `/healthz`, `/readyz` and `/model_info`: what Prometheus, the kubelet and the operator ask."""
 
 import asyncio
+from collections.abc import Callable
 from functools import partial
+from typing import Any
 
 from aiohttp import web
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
@@ -16,16 +18,21 @@ class HttpFacade:
     Args:
         address: `host:port`, host `*` for all of IPv4 and IPv6; port 0 picks a free one, see `address` after `start`.
         lifecycle: What `/readyz` says.
+        about: What `/model_info` says.
         metrics: What `/metrics` says.
     """
 
-    def __init__(self, address: str, lifecycle: Lifecycle, metrics: Metrics) -> None:
+    def __init__(
+        self, address: str, lifecycle: Lifecycle, about: Callable[[], dict[str, Any]], metrics: Metrics
+    ) -> None:
         self.address = address
         self._lifecycle = lifecycle
+        self._about = about
         app = web.Application()
         app.router.add_get("/metrics", partial(serve_metrics, metrics))
         app.router.add_get("/healthz", self._serve_health)
         app.router.add_get("/readyz", self._serve_ready)
+        app.router.add_get("/model_info", self._serve_model_info)
         self._runner = web.AppRunner(app, access_log=None, handle_signals=False)
 
     async def start(self) -> None:
@@ -46,6 +53,9 @@ class HttpFacade:
 
     async def _serve_ready(self, _: web.Request) -> web.Response:
         return web.Response(text=f"{self._lifecycle.state.value}\n", status=200 if self._lifecycle.ready else 503)
+
+    async def _serve_model_info(self, _: web.Request) -> web.Response:
+        return web.json_response(self._about())
 
 
 async def serve_metrics(metrics: Metrics, request: web.Request) -> web.Response:
