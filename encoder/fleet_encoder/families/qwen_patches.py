@@ -48,8 +48,8 @@ def to_device(frames: torch.Tensor, device: torch.device) -> torch.Tensor:
     return frames.to(device)
 
 
-def resize(frames: torch.Tensor, width: int, height: int, mode: str = "bicubic") -> torch.Tensor:
-    """Antialiased resize of uint8 `[n, h, w, 3]`, bit-equal to what torchvision does on the same device.
+def resize(frames: torch.Tensor, width: int, height: int) -> torch.Tensor:
+    """Antialiased bicubic resize of uint8 `[n, h, w, 3]`, bit-equal to what torchvision does on the same device.
 
     The permuted view is channels-last in memory, which torch resizes without repacking.
     """
@@ -58,7 +58,7 @@ def resize(frames: torch.Tensor, width: int, height: int, mode: str = "bicubic")
     planes = frames.permute(0, 3, 1, 2)
     if frames.device.type != "cpu":  # only the CPU has a uint8 kernel
         planes = planes.float()
-    planes = functional.interpolate(planes, (height, width), mode=mode, align_corners=False, antialias=True)
+    planes = functional.interpolate(planes, (height, width), mode="bicubic", align_corners=False, antialias=True)
     if planes.is_floating_point():
         planes = planes.clamp_(0, 255).round_().to(torch.uint8)
     return planes.permute(0, 2, 3, 1).contiguous()
