@@ -26,7 +26,7 @@ PACKAGES = ("fleet_encoder", "fleet_client", "fleet_operator", "fleet_cli", "fle
 LOADERS = re.compile(
     r"^\s*(import|from)\s+(pickle|_pickle|cPickle|dill|cloudpickle|joblib|shelve|marshal|jsonpickle)\b"
     r"|\btorch\.load\(|\b(np|numpy)\.load\(|allow_pickle|recv_pyobj|send_pyobj|weights_only"
-    r"|\byaml\.(load|unsafe_load|full_load)\(|\b(eval|exec)\(",
+    r"|\byaml\.(load|unsafe_load|full_load)\(|(?<![.\w])(eval|exec)\(",
     re.MULTILINE,
 )
 
