@@ -133,6 +133,9 @@ def _check_registration(options: dict[str, Any]) -> None:
             parts = urlsplit(each)
             if parts.scheme not in ("http", "https") or not parts.hostname or parts.path.strip("/"):
                 raise click.UsageError(f"{flag}: {each!r} is not a URL such as http://host:8997")
+    _, _, port = options["sglang_http"].rpartition(":")
+    if options["sglang_http"] and not (port.isdecimal() and int(port[:6]) < 65536 and ":" in options["sglang_http"]):
+        raise click.UsageError(f"--sglang-http: {options['sglang_http']!r} is not host:port, such as 0.0.0.0:30000")
     if options["register"] and not options["sglang_http"]:
         raise click.UsageError("--register: language servers need --sglang-http to connect to, such as 0.0.0.0:30000")
 

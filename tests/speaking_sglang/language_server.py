@@ -95,12 +95,13 @@ class LanguageServer:
         self.url = url
         self.context = context
         self.session = session
+        self.sockets: list[zmq.asyncio.Socket] = []
         self.socket, self.port = self.pull()
 
     def pull(self, host: str = "127.0.0.1") -> "tuple[zmq.asyncio.Socket, int]":
         """One more socket that takes embeddings."""
         socket = self.context.socket(zmq.PULL)
-        socket.setsockopt(zmq.LINGER, 0)
+        self.sockets.append(socket)
         socket.setsockopt(zmq.RCVHWM, 0)
         return socket, socket.bind_to_random_port(f"tcp://{host}")
 
@@ -164,6 +165,11 @@ async def language_server(url: str) -> AsyncIterator[LanguageServer]:
     connector = aiohttp.TCPConnector(limit=0, force_close=True)  # as SGLang's client: a connection for each request
     try:
         async with aiohttp.ClientSession(connector=connector, timeout=aiohttp.ClientTimeout(SECONDS)) as session:
-            yield LanguageServer(url, context, session)
+            server = LanguageServer(url, context, session)
+            try:
+                yield server
+            finally:
+                for each in server.sockets:
+                    each.close(linger=0)
     finally:
-        context.destroy(linger=0)
+        context.term()

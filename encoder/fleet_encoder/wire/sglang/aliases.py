@@ -7,6 +7,7 @@ counts by modality and we do not, the modality is `all`.
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
+from prometheus_client.metrics import MetricWrapperBase
 from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
 from prometheus_client.samples import Sample
@@ -53,7 +54,7 @@ class Alias:
     """
 
     name: str
-    ours: Collector
+    ours: MetricWrapperBase
     relabel: Relabel = _by_modality
     scale: float = 1.0
 
@@ -87,6 +88,12 @@ class Aliases(Collector):
     def __init__(self, metrics: Metrics, model: str) -> None:
         self._aliases = aliases(metrics)
         self._common = {"model_name": model, "dp_rank": "0"}
+
+    def describe(self) -> Iterator[Metric]:
+        """Names only: `/metrics?name[]=` finds a series by them."""
+        for alias in self._aliases:
+            for ours in alias.ours.describe():
+                yield renamed(ours, alias, self._common)
 
     def collect(self) -> Iterator[Metric]:
         """All of SGLang's series."""

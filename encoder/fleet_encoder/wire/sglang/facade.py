@@ -95,7 +95,10 @@ class SglangFacade:
         Raises:
             OSError: The address cannot be bound.
         """
-        self.address = await listen(self._runner, self.address)
+        try:
+            self.address = await listen(self._runner, self.address)
+        except OSError as error:
+            raise OSError(error.errno, error.strerror, f"--sglang-http {self.address}") from None
 
     async def stop(self) -> None:
         """Close; requests under way end first."""
