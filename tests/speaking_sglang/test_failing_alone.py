@@ -92,6 +92,15 @@ async def test_a_bad_item_of_a_scheduler_is_told_by_the_answer(server: LanguageS
     assert await server.nothing_more()
 
 
+async def test_a_scheduler_that_waits_for_a_bad_item_is_told_where_it_waits(server: LanguageServer) -> None:
+    name = req_id()
+    assert (await server.tell(name, server.port)).status == 200
+    answer = await server.encode(["bm90IGFuIGltYWdl"], embedding_port=None, req_id=name)
+    failure = await server.receive()
+    assert (failure.rows, failure.about.req_id, failure.about.error_code) == (None, name, answer.status)
+    assert failure.about.error_msg == answer.body["message"]
+
+
 async def test_what_is_full_says_so_at_once(start_encoder: StartEncoder, qwen2_5_vl: Path, photos: Path) -> None:
     """Others wait for a host that never answers; whoever comes then does not wait with them."""
     encoder = start_encoder(qwen2_5_vl, *SGLANG, "--max-pending-patches", "1").wait_until_ready()

@@ -182,11 +182,11 @@ class Deliveries:
 
         The caller gets the same as its answer: so this is sent only where it costs nothing to wait for.
         """
-        if not request.endpoints:
-            self._receivers.forget(request.part.req_id)
+        endpoints = request.endpoints or self._receivers.forget(request.part.req_id)
+        if not endpoints:
             return
         frame = frames.failure(request.part, str(error), http_status(error))
-        sends = (self._push.send(each, [frame], keep=False) for each in request.endpoints)
+        sends = (self._push.send(each, [frame], keep=not request.endpoints) for each in endpoints)
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(TELL_SECONDS):
                 await asyncio.gather(*sends, return_exceptions=True)

@@ -76,11 +76,13 @@ class Receivers:
                 del self._meetings[req_id]
         return tuple(meeting.endpoints)
 
-    def forget(self, req_id: str) -> None:
-        """The part will not be delivered; another one of that id may be."""
+    def forget(self, req_id: str) -> tuple[str, ...]:
+        """The part will not be delivered; another one of that id may be. Returns the places known so far."""
         meeting = self._meetings.get(req_id)
-        if meeting is not None and not meeting.awaited:
-            del self._meetings[req_id]
+        if meeting is None or meeting.awaited:
+            return ()
+        del self._meetings[req_id]
+        return tuple(meeting.endpoints)
 
     def forget_old(self) -> None:
         """Called now and then: places told for what nobody ever asked to encode."""
