@@ -2,14 +2,17 @@
 
 import asyncio
 import base64
+import json
 import os
 import shutil
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 from aiohttp import web
 
 from conftest import EncoderProcess, StartEncoder
 from fetching.hosts import web_host
+from fleet_encoder.wire.sglang.wire import QUIET_SECONDS
 from peer import unique_jpeg
 from speaking_sglang.conftest import SGLANG, sglang_url
 from speaking_sglang.language_server import language_server
@@ -72,6 +75,28 @@ async def test_a_drain_waits_for_deliveries(start_encoder: StartEncoder, qwen2_5
         await until(lambda: "draining" in encoder.log)
         assert (await server.tell("r_local_part_0", server.port)).status == 200
         assert (await asked).status == 200
+        assert (await server.receive()).rows is not None
+    assert await asyncio.to_thread(encoder.wait) == 0
+
+
+async def test_a_drain_waits_for_a_body_that_is_on_its_way(
+    start_encoder: StartEncoder, qwen2_5_vl: Path, photos: Path
+) -> None:
+    encoder = start_encoder(qwen2_5_vl, *SGLANG, "--drain-seconds", "60").wait_until_ready()
+    async with language_server(sglang_url(encoder)) as server:
+        body = json.dumps(server.request([fresh(photos, 1)])).encode()
+        half = len(body) // 2
+
+        async def slowly() -> AsyncIterator[bytes]:
+            yield body[:half]
+            await until(lambda: encoder.metric("encoder_ready") == 1)
+            encoder.terminate()
+            await until(lambda: "draining" in encoder.log)
+            await asyncio.sleep(2 * QUIET_SECONDS)
+            yield body[half:]
+
+        async with server.session.post(server.url + "/encode", data=slowly()) as reply:
+            assert reply.status == 200
         assert (await server.receive()).rows is not None
     assert await asyncio.to_thread(encoder.wait) == 0
 

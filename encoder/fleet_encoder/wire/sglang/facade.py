@@ -50,6 +50,10 @@ class SglangFacade:
         max_body_bytes: Of one body.
         body_seconds: A body may take to arrive.
         metrics: What `/metrics` says.
+
+    Attributes:
+        address: Where it listens, once started.
+        active: Requests under way, also those whose bodies still arrive.
     """
 
     def __init__(
@@ -65,6 +69,7 @@ class SglangFacade:
         metrics: Metrics,
     ) -> None:
         self.address = address
+        self.active = 0
         self._deliveries = deliveries
         self._receivers = receivers
         self._lifecycle = lifecycle
@@ -122,6 +127,7 @@ class SglangFacade:
 
     async def _answered(self, work: Coroutine[Any, Any, None], request: web.Request, hold: Hold) -> web.Response:
         """Do `work`, and say how it went; `hold` ends with it."""
+        self.active += 1
         try:
             await work
         except ItemError as error:
@@ -130,6 +136,7 @@ class SglangFacade:
             log.exception("request failed", request=request.get(_REQ_ID, ""))
             return self._refused(Internal(f"{type(error).__name__}: see the encoder's log"), request.get(_REQ_ID, ""))
         finally:
+            self.active -= 1
             hold.release()
         return web.json_response(None)
 

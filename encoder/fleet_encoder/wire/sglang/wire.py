@@ -110,7 +110,7 @@ class SglangWire:
     @property
     def _quiet(self) -> bool:
         last = max(self._left, self.deliveries.last)
-        return not self.deliveries.active and time.monotonic() - last > QUIET_SECONDS
+        return not self._facade.active and time.monotonic() - last > QUIET_SECONDS
 
     async def until_delivered(self) -> None:
         """Wait until every request has its answer."""
