@@ -136,6 +136,26 @@ async def test_a_caller_that_hangs_up_takes_its_work_with_it(
     assert await server.nothing_more()
 
 
+async def test_a_caller_that_hangs_up_with_its_embedding_is_a_success(
+    sglang_encoder: EncoderProcess, server: LanguageServer, photos: Path
+) -> None:
+    """SGLang's tokenizer does not wait for the answer of a request whose embedding it has."""
+
+    def answered(status: str) -> float:
+        return sglang_encoder.metric("encoder_sglang_requests_total", status=status)
+
+    succeeded, failed = answered("success"), answered("error")
+    for _ in range(10):
+        asked = asyncio.ensure_future(server.encode([fresh(photos)], req_id=req_id()))
+        assert (await server.receive()).rows is not None
+        asked.cancel()
+        await asyncio.wait([asked])
+    await until_idle(sglang_encoder)
+    while answered("success") + answered("error") < succeeded + failed + 10:
+        await asyncio.sleep(0.05)
+    assert (answered("success"), answered("error")) == (succeeded + 10, failed)
+
+
 async def test_a_slow_url_delays_nobody_else(server: LanguageServer, photos: Path) -> None:
     async with web_host(never) as host:
         slow = [asyncio.ensure_future(server.encode([host.url], req_id=req_id())) for _ in range(20)]

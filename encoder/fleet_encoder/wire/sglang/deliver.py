@@ -2,26 +2,20 @@
 
 import asyncio
 import contextlib
-import hashlib
 import time
-from collections.abc import Sequence
-from functools import partial
 from typing import Any
 
 import structlog
 import torch
 from cachetools import LRUCache
 
-from fleet_encoder.cache import Embedding
-from fleet_encoder.errors import AskedTwice, Busy, Invalid, ItemError
-from fleet_encoder.families.base import Preparation
-from fleet_encoder.job import Job, Outcome
+from fleet_encoder.errors import AskedTwice, ItemError
 from fleet_encoder.metrics import Metrics
-from fleet_encoder.pipeline import Pipeline
 from fleet_encoder.wire.sglang import frames
+from fleet_encoder.wire.sglang.items import Items, joined
 from fleet_encoder.wire.sglang.push import Push
 from fleet_encoder.wire.sglang.receivers import Receivers
-from fleet_encoder.wire.sglang.request import EncodeRequest, Item
+from fleet_encoder.wire.sglang.request import EncodeRequest
 from fleet_encoder.wire.sglang.statuses import http_status
 
 log = structlog.get_logger()
@@ -32,16 +26,12 @@ DELIVERED = 65_536
 TELL_SECONDS = 1.0
 """To tell a receiver of a failure, which its caller learns by the answer: no longer than a living one needs."""
 
-JOIN_INLINE_BYTES = 1 << 18
-"""Embeddings up to so many bytes are put together faster than they are handed to a thread."""
-
 
 class Deliveries:
     """All requests of one encoder's SGLang wire. Used on the event loop.
 
     Args:
-        pipeline: Where items go.
-        preparation: How their media become features.
+        items: Encodes those of a request.
         push: Where embeddings go.
         receivers: Where they are wanted, if the request does not say.
         grid_seconds: Seconds of a grid step of video, where the language model wants to know.
@@ -51,8 +41,7 @@ class Deliveries:
 
     def __init__(
         self,
-        pipeline: Pipeline,
-        preparation: Preparation,
+        items: Items,
         push: Push,
         receivers: Receivers,
         grid_seconds: float | None,
@@ -61,14 +50,14 @@ class Deliveries:
     ) -> None:
         self.active = 0
         self.last = 0.0
-        self._pipeline = pipeline
-        self._preparation = preparation
+        self._items = items
         self._push = push
         self._receivers = receivers
         self._grid_seconds = grid_seconds
         self._seconds = seconds
         self._metrics = metrics
         self._under_way: set[tuple[str, int]] = set()
+        self._leaving: set[tuple[str, int]] = set()
         self._delivered: LRUCache[tuple[tuple[str, int], str], None] = LRUCache(DELIVERED)
 
     async def serve(self, request: EncodeRequest) -> None:
@@ -85,6 +74,18 @@ class Deliveries:
         if key in self._under_way or delivered:
             raise AskedTwice(f"part {part.part_idx} of {part.req_id!r} was asked for before: it is delivered once")
         self._under_way.add(key)
+        work = asyncio.ensure_future(self._counted(request))
+        work.add_done_callback(lambda done: done.cancelled() or done.exception())  # who has hung up hears of nothing
+        try:
+            await asyncio.shield(work)
+        except asyncio.CancelledError:
+            # SGLang hangs up as soon as it has its embedding: what is on its way arrives, and is a success.
+            if key not in self._leaving:
+                work.cancel()
+            raise
+
+    async def _counted(self, request: EncodeRequest) -> None:
+        part = request.part
         self.active += 1
         began, status = time.monotonic(), "error"
         self._metrics.sglang_received.labels(part.modality).inc()
@@ -95,7 +96,8 @@ class Deliveries:
             about = {"request": part.req_id, "modality": part.modality, "items": len(request.items), "rows": rows}
             log.info("request done", **about, ms=round(1000 * (time.monotonic() - began), 1))
         finally:
-            self._under_way.discard(key)
+            self._under_way.discard((part.req_id, part.part_idx))
+            self._leaving.discard((part.req_id, part.part_idx))
             self.active -= 1
             self.last = time.monotonic()
             self._metrics.sglang_requests.labels(part.modality, status).inc()
@@ -105,12 +107,11 @@ class Deliveries:
         """Rows that were delivered."""
         part, deadline = request.part, time.monotonic() + self._seconds
         try:
-            embeddings = await self._encode(request, deadline)
+            embeddings = await self._items.encode(request, deadline)
         except ItemError as error:
             await self._tell(request, error)
             raise
-        rows = [each.rows for each in embeddings]
-        whole = await _joined(rows)
+        whole = await joined([each.rows for each in embeddings])
         described = frames.embedding(
             part,
             rows=len(whole),
@@ -121,6 +122,7 @@ class Deliveries:
         )
         payload = whole.flatten().view(torch.uint8).numpy().data
         endpoints = request.endpoints or await self._receivers.wait(part.req_id, deadline - time.monotonic())
+        self._leaving.add((part.req_id, part.part_idx))
         with self._metrics.sglang_delivery_seconds.time():
             await asyncio.gather(*(self._deliver(request, each, [described, payload]) for each in endpoints))
         return len(whole)
@@ -136,47 +138,6 @@ class Deliveries:
             raise
         self._metrics.sent_bytes.inc(len(message[1]))
 
-    async def _encode(self, request: EncodeRequest, deadline: float) -> list[Embedding]:
-        """The items' embeddings. Where one fails, or the caller goes, the others are dropped."""
-        jobs: list[Job] = []
-        try:
-            for index, item in enumerate(request.items):
-                jobs.append(await self._submit(request, index, item, deadline, jobs))
-            waiting = {job.outcome for job in jobs}
-            while waiting:
-                _, waiting = await _first(waiting)
-            embeddings = [job.outcome.result().embedding for job in jobs]
-            return [each for each in embeddings if each is not None]
-        finally:
-            for job in jobs:
-                if not job.outcome.done():
-                    job.cancel()
-
-    async def _submit(self, request: EncodeRequest, index: int, item: Item, deadline: float, before: list[Job]) -> Job:
-        """Where there is no room, an item waits for those of its own request, and is refused only behind all of them.
-
-        So a request that is larger than what admission lets in is encoded bit by bit, and nobody waits for others.
-        """
-        part = request.part
-        waiting = {job.outcome for job in before}
-        while True:
-            try:
-                return self._pipeline.submit(
-                    request=part.req_id,
-                    index=index,
-                    modality=part.modality,
-                    source=item.source,
-                    deadline=deadline,
-                    preparation=self._preparation,
-                    check=None if item.sha256 is None else partial(_check_content, item.sha256),
-                    late=True,
-                )
-            except ItemError as error:
-                if not isinstance(error, Busy) or not waiting:
-                    self._pipeline.count_refused(part.modality, error)
-                    raise
-            _, waiting = await _first(waiting)
-
     async def _tell(self, request: EncodeRequest, error: ItemError) -> None:
         """A receiver that waits for several parts learns at once that there will be none.
 
@@ -190,38 +151,3 @@ class Deliveries:
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(TELL_SECONDS):
                 await asyncio.gather(*sends, return_exceptions=True)
-
-
-async def _first(
-    waiting: "set[asyncio.Future[Outcome]]",
-) -> "tuple[set[asyncio.Future[Outcome]], set[asyncio.Future[Outcome]]]":
-    """Until the first outcome: those that are there, and the others.
-
-    Raises:
-        ItemError: One of them is a failure.
-    """
-    done, others = await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
-    for each in done:
-        if (error := each.result().error) is not None:
-            raise error
-    return done, others
-
-
-def _check_content(sha256: str, data: Any) -> None:
-    """In a worker thread.
-
-    Raises:
-        Invalid: The bytes are not those that the caller meant.
-    """
-    found = hashlib.sha256(data).hexdigest()
-    if found != sha256:
-        raise Invalid(f"content_hash is sha256:{sha256}, but the file's is sha256:{found}: it has changed since")
-
-
-async def _joined(rows: Sequence[torch.Tensor]) -> torch.Tensor:
-    """One behind another."""
-    if len(rows) == 1:
-        return rows[0]
-    if sum(each.nbytes for each in rows) <= JOIN_INLINE_BYTES:
-        return torch.cat(list(rows))
-    return await asyncio.to_thread(torch.cat, list(rows))

@@ -14,6 +14,7 @@ from fleet_encoder.sources.shares import MemoryShare
 from fleet_encoder.wire.sglang.aliases import Aliases
 from fleet_encoder.wire.sglang.deliver import Deliveries
 from fleet_encoder.wire.sglang.facade import SglangFacade
+from fleet_encoder.wire.sglang.items import Items
 from fleet_encoder.wire.sglang.push import Push
 from fleet_encoder.wire.sglang.receivers import Receivers
 from fleet_encoder.wire.sglang.registering import Registration
@@ -53,7 +54,9 @@ class SglangWire:
         self._push = Push(config.sglang_send_seconds)
         self._receivers = Receivers(config.sglang_request_seconds)
         seconds = config.sglang_request_seconds
-        self.deliveries = Deliveries(pipeline, preparation, self._push, self._receivers, grid_seconds, seconds, metrics)
+        self.deliveries = Deliveries(
+            Items(pipeline, preparation), self._push, self._receivers, grid_seconds, seconds, metrics
+        )
         memory = MemoryShare(config.max_pending_bytes, lambda: pipeline.admission.bytes)
         # As base64, and a little for all else.
         largest = 2 * config.max_pending_bytes
