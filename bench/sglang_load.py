@@ -49,10 +49,10 @@ class Load:
     async def run(self, concurrency: int, seconds: float, count: int) -> dict[str, Any]:
         """`count` requests; with 0 as many as begin within `seconds`, or until stdin is closed."""
         started = perf_counter()
-        if count == 0:
+        if seconds:
+            asyncio.get_running_loop().call_later(seconds, self.over.set)
+        elif not count:
             asyncio.get_running_loop().add_reader(0, self._read_stdin)
-            if seconds:
-                asyncio.get_running_loop().call_later(seconds, self.over.set)
 
         async def keep_asking() -> None:
             while not self.over.is_set() and not (count and (number := next(self._numbers)) >= count):

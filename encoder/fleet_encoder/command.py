@@ -25,7 +25,7 @@ from fleet_encoder.logs import configure, flush
 from fleet_encoder.options import encoder_options
 from fleet_encoder.runner import hub
 from fleet_encoder.wire.sglang import environment
-from fleet_machine import visible_cpus
+from fleet_machine import cpu_features, visible_cpus
 
 log = structlog.get_logger()
 
@@ -156,7 +156,7 @@ async def serve(config: Config, context: click.Context) -> None:
             directory = hub.fetch_settings(str(config.model), config.revision)
             fetch = partial(hub.fetch_weights, str(config.model), directory)
         from fleet_encoder.families import family_for
-        from fleet_encoder.runner.placement import choose_device, choose_dtype
+        from fleet_encoder.runner.placement import choose_compute_dtype, choose_device, choose_dtype
         from fleet_encoder.runner.runner import Runner
         from fleet_encoder.service import Service
 
@@ -172,7 +172,11 @@ async def serve(config: Config, context: click.Context) -> None:
     for warning in use.warnings:
         log.warning(warning)
     dtype = choose_dtype(config.dtype, directory)
-    runner = Runner(directory, family, choose_device(config.device), dtype, fetch)
+    device = choose_device(config.device)
+    compute_dtype = choose_compute_dtype(dtype, device, cpu_features())
+    if compute_dtype is not dtype:
+        log.info("this CPU has no instructions for it: computed in float32", dtype=str(dtype).removeprefix("torch."))
+    runner = Runner(directory, family, device, dtype, fetch, compute_dtype)
     stop = asyncio.Event()
     service = Service(config, use, family, runner)
 

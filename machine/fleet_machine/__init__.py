@@ -4,8 +4,9 @@ Libraries that size thread pools by `os.cpu_count()` see neither affinity nor a 
 """
 
 from fleet_machine.cpus import CpuReading, visible_cpus
+from fleet_machine.features import cpu_features
 from fleet_machine.memory import visible_memory
 from fleet_machine.throttling import Throttling, throttling
 from fleet_machine.topology import cores
 
-__all__ = ["CpuReading", "Throttling", "cores", "throttling", "visible_cpus", "visible_memory"]
+__all__ = ["CpuReading", "Throttling", "cores", "cpu_features", "throttling", "visible_cpus", "visible_memory"]

@@ -84,6 +84,25 @@ def test_other_weights_settings_or_dtype_have_others(qwen2_5_vl: Path, other_see
     assert all(len(each) == 64 for each in prints)
 
 
+def test_what_is_computed_in_float32_is_rounded_once(qwen2_5_vl: Path) -> None:
+    family = family_for(qwen2_5_vl)(qwen2_5_vl)
+    exact, rounded, emulated = (
+        Runner(qwen2_5_vl, family, CPU, dtype, compute_dtype=computed)
+        for dtype, computed in (
+            (torch.float32, None),
+            (torch.bfloat16, torch.float32),
+            (torch.bfloat16, torch.bfloat16),
+        )
+    )
+    for runner in (exact, rounded, emulated):
+        runner.load()
+    item = family.preprocess(family.example("image"), CPU)
+    (wide,), (narrow,) = exact.encode([item]), rounded.encode([item])
+    assert narrow.dtype is torch.bfloat16
+    assert torch.equal(narrow, wide.to(torch.bfloat16))
+    assert len({exact.fingerprint, rounded.fingerprint, emulated.fingerprint}) == 3
+
+
 def test_a_seed_is_one_model_and_leaves_random_numbers_alone(tmp_path: Path) -> None:
     written = []
     torch.manual_seed(5)

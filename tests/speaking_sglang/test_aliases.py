@@ -24,6 +24,7 @@ NAMES = {
     "cache_size_mb": set(),
     "cache_entries": set(),
     "cache_hit_files_total": {"modality"},
+    "cache_total_files_total": {"modality"},
 }
 
 
@@ -48,6 +49,7 @@ def test_values_and_labels(metrics: Metrics) -> None:
     metrics.sglang_requests.labels("video", "error").inc()
     metrics.cache_bytes.set(3 << 20)
     metrics.cache_hits.inc(7)
+    metrics.cache_misses.inc(3)
     metrics.sglang_delivery_seconds.observe(0.5)
     found = samples(metrics)
     common = {"model_name": "qwen", "dp_rank": "0"}
@@ -55,6 +57,7 @@ def test_values_and_labels(metrics: Metrics) -> None:
     assert ({"modality": "video", "status": "error", **common}, 1.0) in found["sglang:encoder_requests_total"]
     assert found["sglang:encoder_cache_size_mb"] == [(common, 3.0)]
     assert found["sglang:encoder_cache_hit_files_total"] == [({"modality": "all", **common}, 7.0)]
+    assert found["sglang:encoder_cache_total_files_total"] == [({"modality": "all", **common}, 10.0)]
     assert found["sglang:encoder_transfer_seconds_count"] == [({"backend": "zmq", **common}, 1.0)]
 
 

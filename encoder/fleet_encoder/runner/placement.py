@@ -1,5 +1,6 @@
 """Where a tower runs, and in which numbers: settings and what is there -> device and dtype."""
 
+from collections.abc import Set
 from pathlib import Path
 
 import torch
@@ -30,3 +31,25 @@ def choose_dtype(setting: str, directory: Path) -> torch.dtype:
     config = read_config(directory)
     stored = config.get("dtype") or config.get("torch_dtype")
     return DTYPES.get(str(stored).removeprefix("torch."), torch.float32)
+
+
+_AT_SPEED = {
+    torch.bfloat16: frozenset({"avx512_bf16", "amx_bf16", "bf16", "svebf16"}),
+    torch.float16: frozenset({"avx512_fp16", "amx_fp16", "asimdhp"}),
+}
+"""CPU features, of x86 and ARM, by one of which the half formats are as fast as float32 at least."""
+
+
+def choose_compute_dtype(dtype: torch.dtype, device: torch.device, features: Set[str]) -> torch.dtype:
+    """What to compute embeddings of `dtype` in.
+
+    A CPU without instructions for a half format emulates it, at a quarter of float32's speed. So there it is computed
+    in float32, and the result is rounded: that is closer to the exact embedding, too.
+
+    Args:
+        dtype: Of the embeddings.
+        device: Of the tower.
+        features: Of the CPU, see `fleet_machine.cpu_features`.
+    """
+    emulated = device.type == "cpu" and dtype in _AT_SPEED and not features & _AT_SPEED[dtype]
+    return torch.float32 if emulated else dtype

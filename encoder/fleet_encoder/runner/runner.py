@@ -21,8 +21,9 @@ class Runner:
         directory: Of the model.
         family: Made from the same directory.
         device: Where the tower runs.
-        dtype: Of its weights and of the embeddings.
+        dtype: Of the embeddings.
         fetch: Brings files of the checkpoint into the directory, by their names. None: all that there is is there.
+        compute_dtype: Of the weights and of all between; None: as the embeddings.
     """
 
     def __init__(
@@ -32,20 +33,22 @@ class Runner:
         device: torch.device,
         dtype: torch.dtype,
         fetch: Callable[[Sequence[str]], None] | None = None,
+        compute_dtype: torch.dtype | None = None,
     ) -> None:
         self.directory = directory
         self.family = family
         self.device = device
         self.dtype = dtype
+        self.compute_dtype = compute_dtype or dtype
         self._fetch = fetch
         self._tower: nn.Module | None = None
         self._fingerprint: str | None = None
 
     @property
     def fingerprint(self) -> str:
-        """SHA-256 over weights, settings, dtype and kind of device: equal ones give equal embeddings.
+        """SHA-256 over weights, settings, dtypes and kind of device: equal ones give equal embeddings.
 
-        It is known once loaded, and the same on every machine.
+        It is known once loaded, and the same on every machine that computes alike.
         """
         if self._fingerprint is None:
             raise RuntimeError("the fingerprint covers the weights: call load() first")
@@ -57,21 +60,22 @@ class Runner:
         Raises:
             Invalid: The checkpoint is not what config.json says, and names the file; or it cannot be fetched.
         """
-        if self.device.type == "cuda" and self.dtype is torch.float32:
+        if self.device.type == "cuda" and self.compute_dtype is torch.float32:
             # Who asks for float32 gets it: by default cuDNN's convolutions keep 10 bits of the mantissa.
             torch.backends.cudnn.allow_tf32 = False
         try:
-            self._tower, loaded = self.family.load(self.directory, self.device, self.dtype)
+            self._tower, loaded = self.family.load(self.directory, self.device, self.compute_dtype)
         except MissingFilesError as missing:  # only the tower itself knows which files its tensors are in
             if self._fetch is None:
                 raise
             self._fetch(missing.files)
-            self._tower, loaded = self.family.load(self.directory, self.device, self.dtype)
+            self._tower, loaded = self.family.load(self.directory, self.device, self.compute_dtype)
         identity = {
             "family": self.family.name,
             "weights": loaded.digest,
             "settings": self.family.settings,
             "dtype": str(self.dtype),
+            **({} if self.compute_dtype is self.dtype else {"compute": str(self.compute_dtype)}),
             # A GPU resizes in float where a CPU rounds in between: pixels differ by one level, embeddings by 1e-2.
             "device": self.device.type,
         }
@@ -105,7 +109,7 @@ class Runner:
             try:
                 next(steps)
             except StopIteration as end:
-                return to_host(end.value)
+                return to_host([each.to(self.dtype) for each in end.value])
             if self.device.type == "cuda":
                 # One pass is queued while another one runs. More would be out of reach for who gives the batch up.
                 before, queued = queued, torch.cuda.Event()

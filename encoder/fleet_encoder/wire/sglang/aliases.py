@@ -4,7 +4,7 @@ A series of ours is told again under the other name, with the labels that SGLang
 counts by modality and we do not, the modality is `all`.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from prometheus_client.metrics import MetricWrapperBase
@@ -48,13 +48,13 @@ class Alias:
 
     Attributes:
         name: Without the prefix `sglang:encoder_`, and without `_total`.
-        ours: What fills it.
+        ours: What fills it; where they are several, their sum.
         relabel: Of each sample.
         scale: Of each value.
     """
 
     name: str
-    ours: MetricWrapperBase
+    ours: MetricWrapperBase | tuple[MetricWrapperBase, ...]
     relabel: Relabel = _by_modality
     scale: float = 1.0
 
@@ -74,6 +74,7 @@ def aliases(metrics: Metrics) -> tuple[Alias, ...]:
         Alias("cache_size_mb", metrics.cache_bytes, _plain, 1 / MEBIBYTE),
         Alias("cache_entries", metrics.cache_entries, _plain),
         Alias("cache_hit_files", metrics.cache_hits),
+        Alias("cache_total_files", (metrics.cache_hits, metrics.cache_misses)),
     )
 
 
@@ -91,27 +92,29 @@ class Aliases(Collector):
 
     def describe(self) -> Iterator[Metric]:
         """Names only: `/metrics?name[]=` finds a series by them."""
-        for alias in self._aliases:
-            for ours in alias.ours.describe():
-                yield renamed(ours, alias, self._common)
+        return self._told(MetricWrapperBase.describe)
 
     def collect(self) -> Iterator[Metric]:
         """All of SGLang's series."""
+        return self._told(MetricWrapperBase.collect)
+
+    def _told(self, read: Callable[[MetricWrapperBase], Iterable[Metric]]) -> Iterator[Metric]:
         for alias in self._aliases:
-            for ours in alias.ours.collect():
-                yield renamed(ours, alias, self._common)
+            several = alias.ours if isinstance(alias.ours, tuple) else (alias.ours,)
+            yield renamed([metric for each in several for metric in read(each)], alias, self._common)
 
 
-def renamed(ours: Metric, alias: Alias, common: Labels) -> Metric:
+def renamed(ours: Sequence[Metric], alias: Alias, common: Labels) -> Metric:
     """The metric of SGLang's that `alias` makes of ours; samples of the same labels are added up."""
     name = f"sglang:encoder_{alias.name}"
     sums: dict[tuple[str, tuple[tuple[str, str], ...]], float] = {}
-    for sample in ours.samples:
-        labels = alias.relabel(dict(sample.labels))
-        if labels is None or sample.name.endswith("_created"):
-            continue
-        key = name + sample.name.removeprefix(ours.name), tuple(sorted({**common, **labels}.items()))
-        sums[key] = sums.get(key, 0.0) + sample.value * alias.scale
-    result = Metric(name, f"As {ours.name}.", ours.type)
+    for metric in ours:
+        for sample in metric.samples:
+            labels = alias.relabel(dict(sample.labels))
+            if labels is None or sample.name.endswith("_created"):
+                continue
+            key = name + sample.name.removeprefix(metric.name), tuple(sorted({**common, **labels}.items()))
+            sums[key] = sums.get(key, 0.0) + sample.value * alias.scale
+    result = Metric(name, f"As {' and '.join(metric.name for metric in ours)}.", ours[0].type)
     result.samples = [Sample(each, dict(labels), value) for (each, labels), value in sums.items()]
     return result
