@@ -27,7 +27,7 @@ class Runtime:
     Attributes:
         image: Container image.
         command: In place of the image's own entry point; empty for that.
-        ports: Name -> port. `wire` and, with `spec.consumers`, `sglang` are what callers use, `http` has metrics and health.
+        ports: Name -> port. `wire` and `sglang` are what consumers use, `http` has metrics and health.
         health: Path of the liveness probe.
         ready: Path of the readiness probe.
         env: The plan's variables that it understands, and fixed ones.
