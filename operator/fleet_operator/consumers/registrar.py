@@ -12,6 +12,7 @@ from collections.abc import Awaitable, Callable, Iterable
 from fleet_operator.api import EncoderPool, PoolError
 from fleet_operator.consumers.asking import Asker
 from fleet_operator.consumers.compatibility import Facts
+from fleet_operator.consumers.consent import refusal, takes
 from fleet_operator.consumers.encoders import Encoders
 from fleet_operator.consumers.finding import INTERVAL_SECONDS, Finder
 from fleet_operator.consumers.keeper import Keeper
@@ -47,6 +48,7 @@ class Registrar:
         self._encoders = Encoders(self._asker, lambda key: self.look_at([key]))
         self._pools: dict[Key, EncoderPool] = {}
         self._problems: dict[Key, tuple[str, ...]] = {}
+        self._refusals: dict[Key, tuple[str, ...]] = {}
         self._keepers: dict[tuple[str, Ports], tuple[Keeper, asyncio.Task[None]]] = {}
         self._reported: dict[Key, Report] = {}
         self._dirty: set[Key] = set()
@@ -66,6 +68,7 @@ class Registrar:
             encoders=len(encoders),
             deaf=tuple(sorted(pod.name for pod in encoders if pod.name in known and known[pod.name].deaf)),
             problems=self._problems[key],
+            refusals=self._refusals.get(key, ()),
             settled=looked and all(each.settled for each in servers),
         )
 
@@ -134,11 +137,22 @@ class Registrar:
             for key, each in asked.items()
             if all(query in found for query, _ in each)
         }
+        self._refusals = {
+            key: tuple(
+                dict.fromkeys(
+                    said
+                    for query, _ in each
+                    if query in found and (said := refusal(found[query].servers, key.namespace))
+                )
+            )
+            for key, each in asked.items()
+        }
         serves: dict[tuple[str, Ports], tuple[LanguageServer, set[Key]]] = {}
         for key, each in asked.items():
             for query, ports in each:
                 for server in found[query].servers if query in found else ():
-                    serves.setdefault((server.ip, ports), (server, set()))[1].add(key)
+                    if takes(server, key.namespace):
+                        serves.setdefault((server.ip, ports), (server, set()))[1].add(key)
         for place, (server, its) in serves.items():
             self._keeper(place, server).serve(frozenset(its), server)
         for place, (keeper, task) in list(self._keepers.items()):
