@@ -18,6 +18,8 @@ from fleet_operator.consumers.finding import INTERVAL_SECONDS, Finder
 from fleet_operator.consumers.keeper import Keeper
 from fleet_operator.consumers.report import Report
 from fleet_operator.consumers.servers import LanguageServer, Ports, queries
+from fleet_operator.consumers.telling import Telling
+from fleet_operator.consumers.wished import Wished
 from fleet_operator.consumers.wishes import Wishes, serving, wishes
 from fleet_operator.kube.client import Api
 from fleet_operator.metrics import REGISTRATIONS, Metrics
@@ -51,6 +53,7 @@ class Registrar:
         self._refusals: dict[Key, tuple[str, ...]] = {}
         self._keepers: dict[tuple[str, Ports], tuple[Keeper, asyncio.Task[None]]] = {}
         self._reported: dict[Key, Report] = {}
+        self._wished, self._telling = Wished(self._wishes), Telling(self._tell)
         self._dirty: set[Key] = set()
         self._nudged, self._find_now = asyncio.Event(), asyncio.Event()
 
@@ -77,12 +80,14 @@ class Registrar:
         mine = {key for key in keys if key in self._pools or self._has_consumers(key)}
         if mine:
             self._dirty |= mine
+            for key in mine:
+                self._wished.forget(key)
             self._nudged.set()
 
     async def run(self) -> None:
         """Until cancelled."""
         async with self._asker:
-            following = asyncio.create_task(self._follow())
+            following = [asyncio.create_task(self._follow()), asyncio.create_task(self._telling.run())]
             try:
                 while True:
                     self._find_now.clear()
@@ -91,7 +96,7 @@ class Registrar:
                         async with asyncio.timeout(INTERVAL_SECONDS):
                             await self._find_now.wait()
             finally:
-                tasks = [following, *(task for _, task in self._keepers.values())]
+                tasks = [*following, *(task for _, task in self._keepers.values())]
                 for task in tasks:
                     task.cancel()
                 await asyncio.gather(*tasks, return_exceptions=True)
@@ -122,7 +127,8 @@ class Registrar:
                 self._find_now.set()
             elif (pool := self._pools.get(key)) is not None:
                 self._encoders.look(key, pool, self._mirror.pods(key))
-        self._tell(dirty)
+                self._wished.forget(key)
+        self._telling.soon(dirty)
 
     async def _find(self) -> None:
         """Look for language servers, and see to it that each has a keeper, and none that is no consumer any more."""
@@ -165,13 +171,14 @@ class Registrar:
         for key in self._reported.keys() - pools.keys():
             del self._reported[key]
             self._metrics.pools.unset(key, REGISTRATIONS)
-        self._tell(pools)
+        self._wished.forget_all()
+        self._telling.soon(pools)
 
     def _keeper(self, place: tuple[str, Ports], server: LanguageServer) -> Keeper:
         known = self._keepers.get(place)
         if known is not None and not known[1].done():
             return known[0]
-        keeper = Keeper(self._asker, self._wishes, self._tell, server, place[1])
+        keeper = Keeper(self._asker, self._wished.of, self._telling.soon, server, place[1])
         self._keepers[place] = keeper, asyncio.create_task(keeper.run())
         return keeper
 
@@ -195,16 +202,15 @@ class Registrar:
     def _has_consumers(self, key: Key) -> bool:
         return bool((self._mirror.pools.get(key, {}).get("spec") or {}).get("consumers"))
 
-    def _tell(self, keys: Iterable[Key]) -> None:
-        for key in keys:
-            report = self.report(key)
-            if report is None:
-                continue
-            self._metrics.pools.set(
-                key,
-                language_servers=sum(each.ready for each in report.servers),
-                registrations=sum(each.registered for each in report.servers),
-            )
-            if report.settled and report != self._reported.get(key):
-                self._reported[key] = report
-                self._changed([key])
+    def _tell(self, key: Key) -> None:
+        report = self.report(key)
+        if report is None:
+            return
+        self._metrics.pools.set(
+            key,
+            language_servers=sum(each.ready for each in report.servers),
+            registrations=sum(each.registered for each in report.servers),
+        )
+        if report.settled and report != self._reported.get(key):
+            self._reported[key] = report
+            self._changed([key])
