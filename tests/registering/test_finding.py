@@ -40,7 +40,7 @@ async def test_language_servers_stay_while_their_service_is_away_or_may_not_be_r
 
     def service(selector: dict[str, str]) -> None:
         body = {"apiVersion": "v1", "kind": "Service", "metadata": {"name": "vlm"}}
-        spec = {"clusterIP": "None", "selector": selector, "ports": [{"port": 30000}]}
+        spec = {"selector": selector, "ports": [{"port": 30000}]}
         kubectl("apply", "-f", "-", input=json.dumps({**body, "spec": spec}))
 
     service({"app": "vlm"})
