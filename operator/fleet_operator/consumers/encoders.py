@@ -6,10 +6,10 @@ from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 from typing import NamedTuple
 
+from fleet_operator.addresses import at
 from fleet_operator.api import EncoderPool
 from fleet_operator.consumers.asking import MODEL, Asker, NoAnswerError
 from fleet_operator.consumers.compatibility import encoder_facts
-from fleet_operator.consumers.registry import host
 from fleet_operator.consumers.wishes import Identity, serving
 from fleet_operator.observed.mirror import Key
 from fleet_operator.observed.pods import PodState
@@ -94,7 +94,7 @@ class Encoders:
         self._asking.pop((key, name), None)
 
     async def _ask(self, key: Key, pool: EncoderPool, pod: PodState) -> None:
-        identity = await self._identity(pool, host(pod.ip))
+        identity = await self._identity(pool, pod.ip)
         seconds = None if identity.told else TRY_SECONDS if identity.deaf else AGAIN_SECONDS
         until = None if seconds is None else time.monotonic() + seconds
         self._known.setdefault(key, {})[pod.name] = _Asked(pod.ip, self._same.setdefault(identity, identity), until)
@@ -104,7 +104,7 @@ class Encoders:
     async def _identity(self, pool: EncoderPool, ip: str) -> Identity:
         for last in (False,) * (TRIES - 1) + (True,):
             try:
-                return Identity(encoder_facts(pool, await self._asker.told(f"{ip}:{SGLANG_PORT}", MODEL)))
+                return Identity(encoder_facts(pool, await self._asker.told(at(ip, SGLANG_PORT), MODEL)))
             except NoAnswerError as error:
                 if not error.refused:
                     break
@@ -113,6 +113,6 @@ class Encoders:
             await asyncio.sleep(TRY_SECONDS)
         # A NetworkPolicy may let language servers in and keep us out; the port of metrics it leaves open to all.
         try:
-            return Identity(encoder_facts(pool, await self._asker.told(f"{ip}:{HTTP_PORT}", MODEL)))
+            return Identity(encoder_facts(pool, await self._asker.told(at(ip, HTTP_PORT), MODEL)))
         except NoAnswerError:
             return Identity(encoder_facts(pool, {}), told=False)

@@ -4,8 +4,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
+from fleet_operator.addresses import at
 from fleet_operator.api import EncoderPool
-from fleet_operator.consumers.registry import host
 from fleet_operator.specs.names import ENCODERS_FROM
 
 
@@ -42,7 +42,7 @@ class LanguageServer:
 
     def address(self, port: int) -> str:
         """`host:port`."""
-        return f"{host(self.ip)}:{port}"
+        return at(self.ip, port)
 
 
 def queries(pool: EncoderPool) -> list[tuple[Query, Ports]]:

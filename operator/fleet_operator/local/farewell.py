@@ -13,6 +13,8 @@ from http import HTTPStatus
 from http.client import HTTPConnection, HTTPException, HTTPSConnection
 from urllib.parse import SplitResult, urlsplit
 
+from fleet_operator.addresses import at
+
 ANSWER_SECONDS = 3.0
 """For all that is asked of one language server: a replica that is restarted is back before long."""
 
@@ -65,9 +67,8 @@ def take_off(server: str, url: str, is_back: Callable[[], bool]) -> None:
         status, _ = ask(address, "DELETE", path, body)
         if status == HTTPStatus.NOT_FOUND:  # the address of its API, which knows the one of its list
             port = int(json.loads(ask(address, "GET", "/server_info")[1])["encoder_bootstrap_port"])
-            host = address.hostname or ""
             # Whatever its API speaks: its list speaks HTTP.
-            ask(urlsplit(f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"), "DELETE", path, body)
+            ask(urlsplit(f"http://{at(address.hostname or '', port)}"), "DELETE", path, body)
     except (OSError, HTTPException, ValueError, KeyError, TypeError):
         pass
 
