@@ -7,27 +7,9 @@ import pytest
 from tests.cluster.control_plane import ControlPlane
 
 from fleet_operator.consumers import finding
-from fleet_operator.consumers.finding import Finder, Found, unanswered
-from fleet_operator.consumers.servers import LanguageServer, Query
+from fleet_operator.consumers.finding import Finder
+from fleet_operator.consumers.servers import Query
 from fleet_operator.kube.client import Api, load_configuration
-
-SERVERS = (LanguageServer("chat/vlm-0", "10.0.0.9", True),)
-
-
-@pytest.mark.parametrize(
-    ("before", "servers"),
-    [
-        (None, ()),
-        (Found(), ()),
-        (Found(SERVERS), SERVERS),
-        # The second time too.
-        (Found(SERVERS, "there is no Service"), SERVERS),
-    ],
-)
-def test_a_question_without_an_answer_takes_no_language_server_away(
-    before: Found | None, servers: tuple[LanguageServer, ...]
-) -> None:
-    assert unanswered(before, "may not look", 7) == Found(servers, "may not look", 7)
 
 
 async def test_language_servers_stay_while_their_service_is_away_or_may_not_be_read(

@@ -4,8 +4,8 @@ import asyncio
 import logging
 import time
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 
+from fleet_operator.consumers.answers import Found, unanswered
 from fleet_operator.consumers.servers import LanguageServer, Query, label_selector, language_servers
 from fleet_operator.kube.client import Api
 from fleet_operator.kube.errors import ApiError
@@ -20,32 +20,8 @@ REFUSED_SECONDS = 60.0
 _SIDE_BY_SIDE = 8
 
 
-@dataclass(frozen=True, slots=True)
-class Found:
-    """Answer to one question.
-
-    Attributes:
-        servers: Language servers; of a question that cannot be answered now, those that were found last.
-        problem: Why it cannot be answered and what to do; empty where it can.
-        until: When to ask again, in seconds.
-    """
-
-    servers: tuple[LanguageServer, ...] = ()
-    problem: str = ""
-    until: float = 0.0
-
-
 class NobodySaysError(Exception):
     """There is no saying which pods are meant. The text says why, and what to do."""
-
-
-def unanswered(before: Found | None, problem: str, until: float) -> Found:
-    """Of a question that cannot be answered now.
-
-    A right that is missing for a moment, or a Service that is made anew, is no word of the language servers: they are
-    the ones that they were, until an answer lacks them.
-    """
-    return Found(before.servers if before else (), problem, until)
 
 
 class Finder:

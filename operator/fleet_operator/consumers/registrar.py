@@ -10,14 +10,14 @@ import logging
 from collections.abc import Awaitable, Callable, Iterable
 
 from fleet_operator.api import EncoderPool, PoolError
+from fleet_operator.consumers.answers import Place, Served, served
 from fleet_operator.consumers.asking import Asker
 from fleet_operator.consumers.compatibility import Facts
-from fleet_operator.consumers.consent import refusal, takes
 from fleet_operator.consumers.encoders import Encoders
 from fleet_operator.consumers.finding import INTERVAL_SECONDS, Finder
 from fleet_operator.consumers.keeper import Keeper
 from fleet_operator.consumers.report import Report
-from fleet_operator.consumers.servers import LanguageServer, Ports, queries
+from fleet_operator.consumers.servers import LanguageServer, queries
 from fleet_operator.consumers.telling import Telling
 from fleet_operator.consumers.wished import Wished
 from fleet_operator.consumers.wishes import Wishes, serving, wishes
@@ -49,9 +49,8 @@ class Registrar:
         self._asker = Asker(lambda what, outcome: metrics.registry_requests.labels(what, outcome).inc())
         self._encoders = Encoders(self._asker, lambda key: self.look_at([key]))
         self._pools: dict[Key, EncoderPool] = {}
-        self._problems: dict[Key, tuple[str, ...]] = {}
-        self._refusals: dict[Key, tuple[str, ...]] = {}
-        self._keepers: dict[tuple[str, Ports], tuple[Keeper, asyncio.Task[None]]] = {}
+        self._served = Served({}, {}, {})
+        self._keepers: dict[Place, tuple[Keeper, asyncio.Task[None]]] = {}
         self._reported: dict[Key, Report] = {}
         self._wished, self._telling = Wished(self._wishes), Telling(self._tell)
         self._dirty: set[Key] = set()
@@ -60,7 +59,7 @@ class Registrar:
     def report(self, key: Key) -> Report | None:
         """How far the language servers of a pool know its encoders; None where nobody has looked yet."""
         pool = self._pools.get(key)
-        if pool is None or key not in self._problems:
+        if pool is None or key not in self._served.problems:
             return None
         states = [keeper.state(key) for keeper, _ in self._keepers.values() if key in keeper.pools]
         servers = sorted(state for state in states if state is not None)
@@ -70,8 +69,8 @@ class Registrar:
             servers=tuple(servers),
             encoders=len(encoders),
             deaf=tuple(sorted(pod.name for pod in encoders if pod.name in known and known[pod.name].deaf)),
-            problems=self._problems[key],
-            refusals=self._refusals.get(key, ()),
+            problems=self._served.problems[key],
+            refusals=self._served.refusals.get(key, ()),
             settled=looked and all(each.settled for each in servers),
         )
 
@@ -138,31 +137,11 @@ class Registrar:
         found = await self._finder.look(query for each in asked.values() for query, _ in each)
         self._pools = pools
         self._encoders.keep(pools)
-        self._problems = {
-            key: tuple(dict.fromkeys(found[query].problem for query, _ in each if found[query].problem))
-            for key, each in asked.items()
-            if all(query in found for query, _ in each)
-        }
-        self._refusals = {
-            key: tuple(
-                dict.fromkeys(
-                    said
-                    for query, _ in each
-                    if query in found and (said := refusal(found[query].servers, key.namespace))
-                )
-            )
-            for key, each in asked.items()
-        }
-        serves: dict[tuple[str, Ports], tuple[LanguageServer, set[Key]]] = {}
-        for key, each in asked.items():
-            for query, ports in each:
-                for server in found[query].servers if query in found else ():
-                    if takes(server, key.namespace):
-                        serves.setdefault((server.ip, ports), (server, set()))[1].add(key)
-        for place, (server, its) in serves.items():
-            self._keeper(place, server).serve(frozenset(its), server)
+        self._served = served(asked, found)
+        for place, (server, its) in self._served.places.items():
+            self._keeper(place, server).serve(its, server)
         for place, (keeper, task) in list(self._keepers.items()):
-            if place not in serves:
+            if place not in self._served.places:
                 keeper.retire()
             if task.done() and not keeper.pools:
                 del self._keepers[place]
@@ -174,7 +153,7 @@ class Registrar:
         self._wished.forget_all()
         self._telling.soon(pools)
 
-    def _keeper(self, place: tuple[str, Ports], server: LanguageServer) -> Keeper:
+    def _keeper(self, place: Place, server: LanguageServer) -> Keeper:
         known = self._keepers.get(place)
         if known is not None and not known[1].done():
             return known[0]
