@@ -3,9 +3,10 @@
 import asyncio
 import logging
 import time
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 
+from fleet_operator.consumers import many
 from fleet_operator.consumers.asking import Asker, NoAnswerError
 from fleet_operator.consumers.compatibility import Facts
 from fleet_operator.consumers.knowing import Knowing, wait
@@ -24,7 +25,6 @@ FAILURES = 3
 """In a row, before they are told: a language server that is busy for seconds is no news."""
 MOST_AT_ONCE = 64
 """URLs that are registered at one look: then it is looked anew, as an encoder may have gone meanwhile."""
-_SIDE_BY_SIDE = 8
 
 _UNREACHABLE = (
     "its list of encoders, port {port}, {how}: start it with --language-only, with --encoder-bootstrap-port {port} and "
@@ -63,7 +63,6 @@ class Keeper:
         self._states: dict[Key, ServerState] = {}
         self._failures, self._trouble = 0, ""
         self._woken = asyncio.Event()
-        self._side_by_side = asyncio.Semaphore(_SIDE_BY_SIDE)
 
     def state(self, key: Key) -> ServerState | None:
         """How far it knows the encoders of a pool; None where it has not been looked at yet."""
@@ -146,9 +145,9 @@ class Keeper:
         first = asked.register[:MOST_AT_ONCE]
         if len(first) < len(asked.register):
             self.wake()
-        out, trouble = await self._each(self._asker.unregister, address, asked.unregister)
+        out, trouble = await many.each(self._asker.unregister, address, asked.unregister)
         self._memory = self._memory.unregistered(out)
-        taken, more_trouble = await self._each(self._asker.register, address, first)
+        taken, more_trouble = await many.each(self._asker.register, address, first)
         self._memory = self._memory.registered(taken)
         if out or taken:
             said = "%s: %d encoders registered, %d unregistered"
@@ -156,26 +155,6 @@ class Keeper:
         self._trouble = trouble or more_trouble
         self._failures = self._failures + 1 if self._trouble else 0
         self._tell(wishes, frozenset(listed).difference(out).union(taken))
-
-    async def _each(
-        self, ask: Callable[[str, str], Awaitable[None]], address: str, urls: Iterable[str]
-    ) -> tuple[list[str], str]:
-        """Those of the URLs for which that was done, and what kept it from the others."""
-        trouble = ""
-
-        async def one(url: str) -> bool:
-            nonlocal trouble
-            async with self._side_by_side:
-                try:
-                    await ask(address, url)
-                except NoAnswerError as error:
-                    trouble = str(error)
-                    return False
-            return True
-
-        urls = list(urls)
-        done = await asyncio.gather(*map(one, urls))
-        return [url for url, each in zip(urls, done, strict=True) if each], trouble
 
     def _tell(self, wishes: Mapping[Key, Wishes], there: frozenset[str]) -> None:
         # One that is waited for, and is not ready, shall have none yet: nothing is about to change by that.
