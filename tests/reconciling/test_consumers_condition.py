@@ -42,7 +42,12 @@ def test_a_pool_without_consumers_says_nothing() -> None:
         (told(server(doubt="compatibility unknown: its API does not answer")), "True", "Registered", ["vlm-0: compat"]),
         (told(), "False", "NoLanguageServers", ["start the language servers"]),
         (told(server(ready=False, wanted=0, registered=0)), "False", "NoLanguageServers", ["spec.consumers"]),
-        (told(server(wanted=0, registered=0), encoders=0), "False", "NoEncoders", ["the condition Ready says why"]),
+        (
+            told(server(wanted=0, registered=0), encoders=0),
+            "False",
+            "NoEncoders",
+            ["the conditions Ready and Progressing say why"],
+        ),
         (told(server(unreachable="port 8997 refuses")), "False", "Unreachable", ["chat/vlm-0: port 8997 refuses"]),
         (
             told(*(server(f"vlm-{number}", mismatch="of another model") for number in range(5))),

@@ -61,7 +61,11 @@ def _judged(report: Report) -> tuple[str, str, str]:
     if report.deaf:
         return "False", "NotListening", f"{named(report.deaf)} {_DEAF}"
     if not report.encoders:
-        return "False", "NoEncoders", "no encoder is ready: the condition Ready says why"
+        return (
+            "False",
+            "NoEncoders",
+            "no encoder with the port of language servers is ready: the conditions Ready and Progressing say why",
+        )
     return "True", "Registered", _registered(report, ready)
 
 
