@@ -80,7 +80,8 @@ class HostPods:
         for each in container["env"]:
             env[each["name"]] = each.get("value", name if "valueFrom" in each else "")
         for variable in ("ENCODERFLEET_BIND", "ENCODERFLEET_HTTP", "ENCODERFLEET_SGLANG_HTTP"):
-            env[variable] = env[variable].replace("*", address)  # each pod has an address of its own
+            if variable in env:
+                env[variable] = env[variable].replace("*", address)  # each pod has an address of its own
         with (self._folder / f"{name}.log").open("wb") as log:
             process = subprocess.Popen([sys.executable, "-m", "fleet_encoder"], env=env, stdout=log, stderr=log)
         self.pods[name] = HostPod(address, process)

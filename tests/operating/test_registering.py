@@ -60,3 +60,38 @@ def test_where_the_operator_may_not_look_it_says_so(
     # It is not asked again and again.
     refused = operator.metric("encoderfleet_api_requests_total", code="403")
     assert refused <= 3
+
+
+def test_language_servers_of_another_namespace_have_to_agree(
+    own_pools: Pools, start_operator: Any, nodes: Nodes, control_plane: ControlPlane
+) -> None:
+    nodes(1, cpus=4)
+    start_operator().wait_until_ready()
+    chat = control_plane.create_namespace()
+    try:
+        servers = Pools(control_plane, chat)
+        pod = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "vlm-0", "labels": LABELS}}
+        spec = {"nodeSelector": {"no": "node"}, "containers": [{"name": "main", "image": "sglang"}]}
+        servers.kubectl("apply", "-f", "-", input=json.dumps({**pod, "spec": spec}))
+        ready = [{"type": "Ready", "status": "True"}]
+        # An address of this machine at which nobody listens.
+        status = {"phase": "Running", "podIP": "127.77.7.7", "podIPs": [{"ip": "127.77.7.7"}], "conditions": ready}
+        patch = json.dumps({"status": status})
+        servers.kubectl("patch", "pod", "vlm-0", "--subresource=status", "--type=merge", "-p", patch)
+        own_pools.apply(
+            "vision",
+            resources={"gpus": 0, "cpus": 1},
+            scheduling={"nodeSelector": nodes.selector},
+            podTemplate={"annotations": CUSTOM},
+            consumers=[{"selector": {"matchLabels": LABELS}, "namespace": chat}],
+        )
+        found = own_pools.wait("vision", TYPE, "False", "NotAllowed")
+        assert (
+            f"{chat}/vlm-0: of another namespace, and told of no encoder of {own_pools.namespace}" in found["message"]
+        )
+        servers.kubectl("annotate", "pod", "vlm-0", f"encoderfleet.io/encoders-from={own_pools.namespace}")
+        # Now it is asked.
+        found = own_pools.wait("vision", TYPE, "False", "Unreachable")
+        assert f"{chat}/vlm-0: its list of encoders, port 8997, refuses connections" in found["message"]
+    finally:
+        control_plane.delete_namespace(chat)

@@ -685,7 +685,7 @@ def test_sglang_gets_the_thread_variables_that_it_knows(gpus: int) -> None:
 
 
 def test_our_encoder_gets_all_of_the_plan() -> None:
-    pool = a_pool()
+    pool = a_pool(consumers=[{"service": {"name": "vlm"}}])
     (row,) = planned(pool, [a_shape(cpus=16)]).rows
     told = runtime(pool, row.env, IMAGES).env
     assert told[: len(row.env)] == row.env

@@ -52,6 +52,7 @@ def test_a_pool_without_consumers_says_nothing() -> None:
         ),
         (told(server(), deaf=("vision-any-1",)), "False", "NotListening", ["vision-any-1 does not listen"]),
         (told(server(), problems=("there is no Service",)), "False", "ConsumersUnreadable", ["there is no Service"]),
+        (told(refusals=("chat/vlm-0: annotate it",)), "False", "NotAllowed", ["chat/vlm-0: annotate it"]),
     ],
 )
 def test_what_keeps_language_servers_from_encoders_is_said(

@@ -307,10 +307,22 @@ def test_a_replica_is_called_as_its_pod() -> None:
 def test_an_encoder_listens_on_all_addresses_of_its_pod() -> None:
     told = env_of()
     assert (told["ENCODERFLEET_BIND"], told["ENCODERFLEET_HTTP"]) == ("tcp://*:5570", "*:8080")
-    assert told["ENCODERFLEET_SGLANG_HTTP"] == "*:30000"
     assert "POD_IP" not in told
-    assert {"name": "sglang", "containerPort": 30000, "protocol": "TCP"} in container()["ports"]
-    assert {each["name"]: each["targetPort"] for each in built()["Service"]["spec"]["ports"]}["sglang"] == "sglang"
+
+
+def test_the_port_of_language_servers_is_open_where_the_pool_has_some() -> None:
+    def ports(**spec: Any) -> tuple[Any, Any]:
+        of_service = built(**spec)["Service"]["spec"]["ports"]
+        return container(**spec)["ports"], {each["name"]: each["targetPort"] for each in of_service}
+
+    made, of_service = ports(consumers=[{"service": {"name": "vlm"}}])
+    assert env_of(consumers=[{"service": {"name": "vlm"}}])["ENCODERFLEET_SGLANG_HTTP"] == "*:30000"
+    assert {"name": "sglang", "containerPort": 30000, "protocol": "TCP"} in made
+    assert of_service["sglang"] == "sglang"
+    # Nobody else shall reach it: who asks there proves nothing.
+    made, of_service = ports()
+    assert "ENCODERFLEET_SGLANG_HTTP" not in env_of()
+    assert ({each["name"] for each in made}, {*of_service}) == ({"wire", "http"}, {"wire", "http"})
 
 
 def test_sglang_is_started_as_an_encoder() -> None:
@@ -494,7 +506,8 @@ def test_a_node_can_always_be_drained(rollout: Any, allowed: Any) -> None:
     assert made["selector"] == {"matchLabels": {POOL_LABEL: "vision"}}
 
 
-WIRES = [{"port": "wire", "protocol": "TCP"}, {"port": "sglang", "protocol": "TCP"}]
+WIRE = {"port": "wire", "protocol": "TCP"}
+WIRES = [WIRE, {"port": "sglang", "protocol": "TCP"}]
 CONSUMERS = [
     {"service": {"name": "vlm"}},
     {"service": {"name": "vlm", "namespace": "chat"}},
@@ -517,6 +530,7 @@ def test_language_servers_are_let_in_by_themselves(runtime: str, port: str) -> N
         ],
         "ports": [{"port": port, "protocol": "TCP"}],
     }
+    assert made["ingress"][0]["ports"] == (WIRES if runtime == "Native" else [WIRE])
     assert "NetworkPolicy" not in built(consumers=CONSUMERS)
 
 
@@ -526,7 +540,7 @@ def test_who_reaches_the_encoders_is_restricted_where_the_pool_says_so() -> None
     assert made["policyTypes"] == ["Ingress"]
     assert made["podSelector"] == {"matchLabels": {POOL_LABEL: "vision"}}
     wire, rest = made["ingress"]
-    assert wire == {"from": [{"podSelector": {}}], "ports": WIRES}
+    assert wire == {"from": [{"podSelector": {}}], "ports": [WIRE]}
     assert rest == {"ports": [{"port": "http", "protocol": "TCP"}]}
     peers = [{"namespaceSelector": {"matchLabels": {"team": "serving"}}}]
     wire, _ = built(networkPolicy={"mode": "Restrict", "consumers": peers})["NetworkPolicy"]["spec"]["ingress"]

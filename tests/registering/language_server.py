@@ -18,7 +18,9 @@ class LanguageServer:
     Attributes:
         manner: How it answers: `well`, `hangs`, `fails`, or `nonsense`.
         model: What `/model_info` says; None: it is not served.
+        api_hangs: Its API takes requests, and does not answer.
         asked: Requests so far, as `POST url`.
+        looks: How often its list was asked for.
     """
 
     def __init__(self, urls: list[str] | None = None) -> None:
@@ -27,7 +29,9 @@ class LanguageServer:
         self.model: dict[str, Any] | None = dict(MODEL)
         self.server: dict[str, Any] = dict(SERVER)
         self.api_status = 200
+        self.api_hangs = False
         self.asked: list[str] = []
+        self.looks = 0
         self.port = 0
 
     @asynccontextmanager
@@ -56,6 +60,7 @@ class LanguageServer:
             raise web.HTTPInternalServerError
 
     async def _list(self, _: web.Request) -> web.Response:
+        self.looks += 1
         await self._behave()
         return web.json_response(["x"] if self.manner == "nonsense" else {"encoder_urls": self.urls})
 
@@ -76,6 +81,8 @@ class LanguageServer:
         return web.Response(text="OK")
 
     async def _model_info(self, _: web.Request) -> web.Response:
+        if self.api_hangs:
+            await asyncio.sleep(60)
         if self.model is None:
             raise web.HTTPNotFound
         return web.json_response(self.model, status=self.api_status)

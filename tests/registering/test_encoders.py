@@ -108,3 +108,14 @@ async def test_those_that_are_no_more_are_forgotten(asked: Asked) -> None:
     assert asked.encoders.identities(KEY).keys() == {"two"}
     asked.encoders.keep([])
     assert asked.encoders.identities(KEY) == {}
+
+
+async def test_what_is_known_is_put_together_once_until_it_changes(asked: Asked) -> None:
+    pool = a_cluster_pool(runtime="SGLang")
+    one = pod("one")
+    asked.encoders.look(KEY, pool, [one])
+    known = asked.encoders.identities(KEY)
+    asked.encoders.look(KEY, pool, [one])
+    assert asked.encoders.identities(KEY) is known
+    asked.encoders.look(KEY, pool, [one, pod("two")])
+    assert asked.encoders.identities(KEY).keys() == {"one", "two"}

@@ -1,13 +1,15 @@
 """The list of a language server is kept, over real sockets."""
 
 import asyncio
+import socket
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any
 
 import pytest
 
 from fleet_operator.consumers import keeper as keeping
+from fleet_operator.consumers import knowing
 from fleet_operator.consumers.asking import Asker, NoAnswerError
 from fleet_operator.consumers.compatibility import Facts, mismatch
 from fleet_operator.consumers.keeper import Keeper
@@ -16,11 +18,12 @@ from fleet_operator.consumers.servers import LanguageServer as ServerPod
 from fleet_operator.consumers.servers import Ports
 from fleet_operator.consumers.wishes import Wishes
 from fleet_operator.observed.mirror import Key
-from registering.language_server import LanguageServer
+from registering.language_server import MODEL, LanguageServer
 
 KEY = Key("team", "vision")
 A, B, THEIRS = "http://10.0.0.1:30000", "http://10.0.0.2:30000", "http://static:30000"
 ENCODER = Facts(model_type="qwen2_5_vl")
+SERVER_POD = ServerPod("chat/vlm-0", "127.0.0.1", ready=True)
 PATIENCE = 30
 
 
@@ -45,10 +48,9 @@ class Pool:
 
 
 @asynccontextmanager
-async def kept(pool: Pool, registry: int, api: int | None = None) -> AsyncIterator[Keeper]:
+async def kept(pool: Pool, registry: int, api: int | None = None, pod: ServerPod = SERVER_POD) -> AsyncIterator[Keeper]:
     """A keeper at work."""
     async with Asker() as asker:
-        pod = ServerPod("chat/vlm-0", "127.0.0.1", ready=True)
         keeper = Keeper(asker, pool.wish, lambda _: None, pod, Ports(registry, api or registry))
         keeper.serve(frozenset({KEY}), pod)
         task = asyncio.create_task(keeper.run())
@@ -68,10 +70,12 @@ def state(keeper: Keeper) -> ServerState:
 @pytest.fixture(autouse=True)
 def often(monkeypatch: pytest.MonkeyPatch) -> None:
     """Every few seconds is every few hundredths."""
-    monkeypatch.setattr(keeping, "INTERVAL_SECONDS", 0.05)
-    monkeypatch.setattr(keeping, "KNOWN_SECONDS", 0.1)
-    monkeypatch.setattr(keeping, "UNFIT_SECONDS", 0.1)
-    monkeypatch.setattr(keeping, "REST_SECONDS", 0.01)
+    for module in (keeping, knowing):
+        monkeypatch.setattr(module, "INTERVAL_SECONDS", 0.05)
+        monkeypatch.setattr(module, "REST_SECONDS", 0.01)
+    for name in ("KNOWN_SECONDS", "UNFIT_SECONDS"):
+        monkeypatch.setattr(knowing, name, 0.1)
+    monkeypatch.setattr(knowing, "WAITING_SECONDS", 0.05)
 
 
 async def test_encoders_come_and_go_and_what_others_put_there_stays() -> None:
@@ -179,3 +183,99 @@ async def test_very_many_are_registered_in_parts() -> None:
     async with LanguageServer().running() as server, kept(Pool(*urls), server.port):
         await until(lambda: len(server.urls) == 300)
         assert {*server.urls} == urls
+
+
+OTHER = {"model_type": "qwen2_vl", "architectures": ["Qwen2VLForConditionalGeneration"]}
+
+
+def closed_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        port: int = listening.getsockname()[1]
+    return port
+
+
+@pytest.mark.parametrize("silence", ["refuses", "hangs", "503"])
+async def test_one_whose_list_is_there_before_its_api_gets_no_encoder_until_it_says_that_it_fits(
+    monkeypatch: pytest.MonkeyPatch, silence: str
+) -> None:
+    monkeypatch.setattr("fleet_operator.consumers.asking.SECONDS", 0.2)
+    pool, listing, api = Pool(A), LanguageServer(), LanguageServer()
+    api.model = OTHER
+    port = closed_port()
+    async with AsyncExitStack() as stack:
+        await stack.enter_async_context(listing.running())
+        if silence != "refuses":
+            api.api_status, api.api_hangs = (503 if silence == "503" else 200), silence == "hangs"
+            await stack.enter_async_context(api.running(port=port))
+        keeper = await stack.enter_async_context(kept(pool, listing.port, port))
+        # Its list is looked at meanwhile, and it is not taken for one that is settled.
+        await until(lambda: keeper.state(KEY))
+        await until(lambda: listing.looks >= 5)
+        assert (state(keeper).settled, state(keeper).registered, listing.asked) == (False, 0, [])
+        if silence == "refuses":
+            await stack.enter_async_context(api.running(port=port))
+        api.api_status, api.api_hangs = 200, False
+        await until(lambda: state(keeper).mismatch)
+        assert listing.asked == []
+        api.model = dict(MODEL)
+        await until(lambda: listing.urls == [A])
+
+
+async def test_one_that_is_ready_and_says_nothing_for_long_gets_encoders_with_a_doubt(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(knowing, "SILENT_SECONDS", 0.3)
+    async with LanguageServer().running() as listing, kept(Pool(A), listing.port, closed_port()) as keeper:
+        await until(lambda: listing.urls == [A])
+        await until(lambda: state(keeper).settled)
+        assert "compatibility unknown: its API on port" in state(keeper).doubt
+        # It never waits again: it is in use.
+        keeper.serve(frozenset({KEY}), ServerPod("chat/vlm-0", "127.0.0.1", ready=False))
+        looks = listing.looks
+        await until(lambda: listing.looks >= looks + 3)
+        assert listing.asked == [f"POST {A}"]
+
+
+async def test_one_that_still_starts_keeps_nobody_from_being_settled(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(knowing, "SILENT_SECONDS", 0.0)
+    pod = ServerPod("chat/vlm-0", "127.0.0.1", ready=False)
+    async with LanguageServer().running() as listing, kept(Pool(A), listing.port, closed_port(), pod) as keeper:
+        await until(lambda: listing.looks >= 5)
+        assert (state(keeper).settled, state(keeper).wanted, listing.asked) == (True, 0, [])
+
+
+async def test_a_defect_while_it_is_asked_what_it_is_leaves_nobody_waiting(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def defect(*_: Any) -> Facts:
+        raise RuntimeError("a defect")
+
+    monkeypatch.setattr(knowing, "server_facts", defect)
+    async with LanguageServer().running() as server, kept(Pool(A), server.port) as keeper:
+        await until(lambda: server.urls == [A])
+        await until(lambda: keeper.state(KEY) and state(keeper).settled)
+        assert "by a defect of the operator" in state(keeper).doubt
+        assert "chat/vlm-0: cannot be asked what it is" in caplog.messages
+
+
+@pytest.mark.parametrize(
+    ("silent", "since", "waited_for"),
+    [
+        (True, None, True),
+        (True, 100.0, True),
+        (True, 100.0 - knowing.SILENT_SECONDS, False),
+        # It answers, and does not say: 401, 403, 404.
+        (False, None, False),
+    ],
+)
+def test_who_is_waited_for(silent: bool, since: float | None, waited_for: bool) -> None:
+    assert knowing.still_waited_for(silent, since, 100.0) == waited_for
+
+
+@pytest.mark.parametrize(
+    ("before", "ready", "since"), [(None, False, None), (None, True, 9.0), (5.0, True, 5.0), (5.0, False, None)]
+)
+def test_the_time_of_one_whose_pod_is_not_ready_does_not_run(
+    before: float | None, ready: bool, since: float | None
+) -> None:
+    assert knowing.silent_since(before, ready, 9.0) == since

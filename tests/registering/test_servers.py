@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 
 from fleet_operator.consumers.servers import LanguageServer, Ports, Query, label_selector, language_servers, queries
+from fleet_operator.specs.names import ENCODERS_FROM
 from reconciling.snapshots import a_cluster_pool
 
 
@@ -37,6 +38,24 @@ def test_they_are_told_apart_by_name_and_address() -> None:
     assert (first.name, first.address(8997)) == ("chat/a", "10.0.0.9:8997")
     assert second == LanguageServer("chat/b", "fd00::9", True)
     assert second.address(30000) == "[fd00::9]:30000"
+
+
+@pytest.mark.parametrize(
+    ("annotations", "takes_from"),
+    [
+        (None, set()),
+        ({}, set()),
+        ({ENCODERS_FROM: ""}, set()),
+        ({ENCODERS_FROM: "team"}, {"team"}),
+        ({ENCODERS_FROM: " team, batch ,"}, {"team", "batch"}),
+        ({ENCODERS_FROM: "*"}, {"*"}),
+    ],
+)
+def test_their_pods_say_whose_encoders_they_take(annotations: Any, takes_from: set[str]) -> None:
+    pod = a_server()
+    pod["metadata"]["annotations"] = annotations
+    (found,) = language_servers([pod])
+    assert found.takes_from == takes_from
 
 
 def test_each_consumer_is_a_question() -> None:

@@ -37,7 +37,7 @@ class ConsumerService(Part):
     name: DnsName
     """Name of the Service. It must have a selector."""
     namespace: DnsName | None = None
-    """Namespace of the Service. Unset: the pool's own."""
+    """Namespace of the Service. Unset: the pool's own. Pods of others must have `encoderfleet.io/encoders-from`."""
 
 
 class ConsumerSelector(Part):
@@ -66,7 +66,7 @@ class Consumer(Part):
     selector: Annotated[ConsumerSelector | None, Field(validate_default=True)] = None
     """Labels of the language servers' pods, in place of `service`."""
     namespace: DnsName | None = None
-    """Namespace of the pods of `selector`. Unset: the pool's own."""
+    """Namespace of the pods of `selector`. Unset: the pool's own. Others must have `encoderfleet.io/encoders-from`."""
     bootstrap_port: Port = BOOTSTRAP_PORT
     """Port where a language server keeps its list of encoders: its flag `--encoder-bootstrap-port`."""
     port: Port = API_PORT

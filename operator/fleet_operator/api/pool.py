@@ -83,7 +83,7 @@ class PoolSpec(Part):
     scheduling: Scheduling = Field(default_factory=Scheduling)
     """On which nodes the replicas run."""
     consumers: Annotated[tuple[Consumer, ...], Field(strict=False, max_length=16)] = ()
-    """SGLang language servers that the operator tells of the pool's encoders; only in a cluster."""
+    """SGLang language servers that the operator tells of encoders; only in a cluster. Opens Native pods' port 30000."""
     sglang: Sglang = Field(default_factory=Sglang)
     """What only SGLang's own encoder is told; of no effect on `runtime: Native`."""
     network_policy: NetworkPolicy = Field(default_factory=NetworkPolicy)

@@ -13,6 +13,8 @@ SECONDS = 2.0
 """For one request, connecting included."""
 MAX_BYTES = 4 << 20
 """A list of 10,000 encoders has 0.4 MB, what a language server says of itself some 100 KB."""
+_OF_A_PROXY = (502, 503, 504)
+"""What a sidecar answers for a server that does not listen yet."""
 MODEL = "/model_info"
 SERVER = "/server_info"
 
@@ -25,11 +27,13 @@ class NoAnswerError(Exception):
 
     Attributes:
         refused: Nobody listens there.
+        silent: Nobody said anything, or what stands before it says that nobody does: it may be about to start.
     """
 
-    def __init__(self, message: str, *, refused: bool = False) -> None:
+    def __init__(self, message: str, *, refused: bool = False, silent: bool = False) -> None:
         super().__init__(message)
         self.refused = refused
+        self.silent = silent
 
 
 class Asker:
@@ -122,15 +126,15 @@ class Asker:
             raise
         except TimeoutError as error:
             self._observe(what, "failed")
-            raise NoAnswerError(f"does not answer within {SECONDS:g} s") from error
+            raise NoAnswerError(f"does not answer within {SECONDS:g} s", silent=True) from error
         except aiohttp.ClientConnectorError as error:
             self._observe(what, "failed")
             refused = isinstance(error.os_error, ConnectionRefusedError)
             said = "refuses connections" if refused else "cannot be reached"
-            raise NoAnswerError(said, refused=refused) from error
+            raise NoAnswerError(said, refused=refused, silent=True) from error
         except (aiohttp.ClientError, OSError, ValueError) as error:
             self._observe(what, "failed")
-            raise NoAnswerError("breaks off, or does not speak HTTP") from error
+            raise NoAnswerError("breaks off, or does not speak HTTP", silent=True) from error
         self._observe(what, "ok")
         return answer
 
@@ -138,7 +142,7 @@ class Asker:
         assert self._session is not None
         async with self._session.request(method, url, json=body, allow_redirects=False) as answer:
             if answer.status != 200:
-                raise NoAnswerError(f"answers HTTP {answer.status}")
+                raise NoAnswerError(f"answers HTTP {answer.status}", silent=answer.status in _OF_A_PROXY)
             text = await answer.content.read(MAX_BYTES + 1)
             while 0 < len(text) <= MAX_BYTES and (more := await answer.content.read(MAX_BYTES + 1 - len(text))):
                 text += more

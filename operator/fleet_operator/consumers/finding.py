@@ -4,8 +4,8 @@ import asyncio
 import logging
 import time
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 
+from fleet_operator.consumers.answers import Found, unanswered
 from fleet_operator.consumers.servers import LanguageServer, Query, label_selector, language_servers
 from fleet_operator.kube.client import Api
 from fleet_operator.kube.errors import ApiError
@@ -20,19 +20,8 @@ REFUSED_SECONDS = 60.0
 _SIDE_BY_SIDE = 8
 
 
-@dataclass(frozen=True, slots=True)
-class Found:
-    """Answer to one question.
-
-    Attributes:
-        servers: Language servers.
-        problem: Why it cannot be answered and what to do; empty where it can.
-        until: When to ask again, in seconds.
-    """
-
-    servers: tuple[LanguageServer, ...] = ()
-    problem: str = ""
-    until: float = 0.0
+class NobodySaysError(Exception):
+    """There is no saying which pods are meant. The text says why, and what to do."""
 
 
 class Finder:
@@ -57,26 +46,33 @@ class Finder:
         return self._known
 
     async def _one(self, query: Query, seconds: float) -> None:
+        before = self._known.get(query)
         async with self._side_by_side:
             try:
-                servers, problem = await self._ask(query)
+                # Less a little: else the next look would come just before it is due.
+                found = Found(await self._ask(query), "", time.monotonic() + seconds - 0.5)
+            except NobodySaysError as error:
+                found = unanswered(before, str(error), time.monotonic() + seconds - 0.5)
             except ApiError as error:
                 if error.code not in (401, 403):
                     log.info("%s: not looked for: %s", query, error)
                     return
-                servers, problem, seconds = (), _refused(query), REFUSED_SECONDS
-        # Less a little: else the next look would come just before it is due.
-        self._known[query] = Found(servers, problem, time.monotonic() + seconds - 0.5)
+                # Where it was answered just now, that may be over soon.
+                seconds = REFUSED_SECONDS if before is None or before.problem else seconds
+                found = unanswered(before, _refused(query), time.monotonic() + seconds - 0.5)
+        self._known[query] = found
 
-    async def _ask(self, query: Query) -> tuple[tuple[LanguageServer, ...], str]:
+    async def _ask(self, query: Query) -> tuple[LanguageServer, ...]:
         labels, name = query.labels, f"{query.namespace}/{query.service}"
         if query.service:
             service = await self._api.get("Service", query.namespace, query.service)
             if service is None:
-                return (), f"there is no Service {name}: make it, or correct the name"
+                raise NobodySaysError(f"there is no Service {name}: make it, or correct the name")
             labels = tuple(sorted(((service.get("spec") or {}).get("selector") or {}).items()))
             if not labels:
-                return (), f"the Service {name} has no selector: name the pods by their labels, with `selector`"
+                raise NobodySaysError(
+                    f"the Service {name} has no selector: name the pods by their labels, with `selector`"
+                )
         # What the API server has in memory is new enough, and costs its storage nothing.
         pods = self._api.list(
             "Pod",
@@ -85,7 +81,7 @@ class Finder:
             fieldSelector="status.phase=Running",
             resourceVersion="0",
         )
-        return language_servers([body async for body in pods]), ""
+        return language_servers([body async for body in pods])
 
 
 def _refused(query: Query) -> str:

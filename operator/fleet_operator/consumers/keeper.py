@@ -1,14 +1,14 @@
 """Keeps the list of one language server as it shall be: after each change, and every few seconds."""
 
 import asyncio
-import contextlib
 import logging
 import time
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import replace
 
-from fleet_operator.consumers.asking import MODEL, SERVER, Asker, NoAnswerError
-from fleet_operator.consumers.compatibility import Facts, server_facts
+from fleet_operator.consumers.asking import Asker, NoAnswerError
+from fleet_operator.consumers.compatibility import Facts
+from fleet_operator.consumers.knowing import Knowing, wait
 from fleet_operator.consumers.registry import Memory, changes
 from fleet_operator.consumers.report import ServerState
 from fleet_operator.consumers.servers import LanguageServer, Ports
@@ -20,10 +20,6 @@ log = logging.getLogger(__name__)
 INTERVAL_SECONDS = 5.0
 REST_SECONDS = 0.25
 """Between two looks, so that what happens at once is one."""
-KNOWN_SECONDS = 60.0
-"""How often a language server is asked again what it is."""
-UNFIT_SECONDS = 10.0
-"""The same of one that cannot use the encoders: somebody may have just put that right."""
 FAILURES = 3
 """In a row, before they are told: a language server that is busy for seconds is no news."""
 MOST_AT_ONCE = 64
@@ -35,7 +31,6 @@ _UNREACHABLE = (
     "an address that others reach (--host 0.0.0.0), or set bootstrapPort to what it has, and let no NetworkPolicy keep "
     "the operator from it"
 )
-_UNKNOWN = "compatibility unknown: its API on port {port} {how}"
 
 Wish = Callable[[Key, Facts, str], Wishes]
 
@@ -64,10 +59,10 @@ class Keeper:
         self._ports = ports
         self.pools: frozenset[Key] = frozenset()
         self._memory = Memory()
-        self._facts, self._unsure = Facts(), ""
+        self._knowing = Knowing(asker, server, ports.api, self._fits, self.wake)
         self._states: dict[Key, ServerState] = {}
         self._failures, self._trouble = 0, ""
-        self._known, self._ask_again, self._woken = asyncio.Event(), asyncio.Event(), asyncio.Event()
+        self._woken = asyncio.Event()
         self._side_by_side = asyncio.Semaphore(_SIDE_BY_SIDE)
 
     def state(self, key: Key) -> ServerState | None:
@@ -87,6 +82,9 @@ class Keeper:
         """These pools, from now on; its pod may be ready now, or not any more."""
         if (pools, server) != (self.pools, self._server):
             self.pools, self._server = pools, server
+            self._knowing.server = server
+            if self._knowing.waited_for:
+                self._knowing.again()
             self.wake()
 
     def retire(self) -> None:
@@ -99,38 +97,21 @@ class Keeper:
 
     async def run(self) -> None:
         """Until it serves no pool any more."""
-        knowing = asyncio.create_task(self._know())
+        knowing = asyncio.create_task(self._knowing.run())
         try:
-            await self._known.wait()
+            await self._knowing.first()
             while True:
                 self._woken.clear()
                 await self._safely()
                 if not self.pools and (not self._memory.ours or self._failures >= FAILURES):
                     return
-                await _wait(self._woken, INTERVAL_SECONDS)
+                await wait(self._woken, INTERVAL_SECONDS)
                 await asyncio.sleep(REST_SECONDS)
         finally:
             knowing.cancel()
 
-    async def _know(self) -> None:
-        """Ask what it is, again and again. What it said once holds until it says something else."""
-        while True:
-            self._ask_again.clear()
-            api = self._server.address(self._ports.api)
-            try:
-                model, server = await asyncio.gather(self._asker.told(api, MODEL), self._asker.told(api, SERVER))
-            except NoAnswerError as error:
-                if self._facts == Facts():
-                    self._unsure = _UNKNOWN.format(port=self._ports.api, how=error)
-                seconds = INTERVAL_SECONDS
-            else:
-                self._facts, self._unsure = server_facts(model, server), ""
-                unfit = any(self._wish(key, self._facts, "").mismatch for key in self.pools)
-                seconds = UNFIT_SECONDS if unfit else KNOWN_SECONDS
-            self._known.set()
-            self.wake()
-            await _wait(self._ask_again, seconds)
-            await asyncio.sleep(REST_SECONDS)
+    def _fits(self, facts: Facts) -> bool:
+        return not any(self._wish(key, facts, "").mismatch for key in self.pools)
 
     async def _safely(self) -> None:
         """Look; a defect that this meets ends nothing else."""
@@ -151,15 +132,17 @@ class Keeper:
             self._failures += 1
             self._trouble = str(error)
         # Not before the answer: an encoder may have gone meanwhile.
-        wishes = {key: self._wish(key, self._facts, self._unsure) for key in self.pools}
+        knowing = self._knowing
+        wishes = {key: self._wish(key, knowing.facts, knowing.unsure) for key in self.pools}
         if listed is None:
             self._tell(wishes, frozenset())
             return
-        wanted = frozenset[str]().union(*(each.wanted for each in wishes.values()))
+        usable = () if knowing.waited_for else wishes.values()
+        wanted = frozenset[str]().union(*(each.wanted for each in usable))
         unwanted = frozenset[str]().union(*(each.unwanted for each in wishes.values()))
         asked, self._memory = changes(wanted, unwanted, listed, self._memory, time.monotonic())
         if asked.anew:
-            self._ask_again.set()
+            knowing.again()
         first = asked.register[:MOST_AT_ONCE]
         if len(first) < len(asked.register):
             self.wake()
@@ -195,13 +178,15 @@ class Keeper:
         return [url for url, each in zip(urls, done, strict=True) if each], trouble
 
     def _tell(self, wishes: Mapping[Key, Wishes], there: frozenset[str]) -> None:
+        # One that is waited for, and is not ready, shall have none yet: nothing is about to change by that.
+        starting = self._knowing.waited_for and not self._server.ready
         before = self._states
         self._states = {
             key: ServerState(
                 name=self._server.name,
                 ready=self._server.ready,
-                wanted=len(each.wanted),
-                registered=len(each.wanted & there),
+                wanted=0 if starting else len(each.wanted),
+                registered=0 if starting else len(each.wanted & there),
                 mismatch=each.mismatch,
                 doubt=each.doubt,
             )
@@ -210,9 +195,3 @@ class Keeper:
         for key, state in self._states.items():
             if state.mismatch and (key not in before or before[key].mismatch != state.mismatch):
                 log.warning("%s: INCOMPATIBLE with the encoders of %s: %s", state.name, key, state.mismatch)
-
-
-async def _wait(event: asyncio.Event, seconds: float) -> None:
-    with contextlib.suppress(TimeoutError):
-        async with asyncio.timeout(seconds):
-            await event.wait()

@@ -10,13 +10,16 @@ import logging
 from collections.abc import Awaitable, Callable, Iterable
 
 from fleet_operator.api import EncoderPool, PoolError
+from fleet_operator.consumers.answers import Place, Served, served
 from fleet_operator.consumers.asking import Asker
 from fleet_operator.consumers.compatibility import Facts
 from fleet_operator.consumers.encoders import Encoders
 from fleet_operator.consumers.finding import INTERVAL_SECONDS, Finder
 from fleet_operator.consumers.keeper import Keeper
 from fleet_operator.consumers.report import Report
-from fleet_operator.consumers.servers import LanguageServer, Ports, queries
+from fleet_operator.consumers.servers import LanguageServer, queries
+from fleet_operator.consumers.telling import Telling
+from fleet_operator.consumers.wished import Wished
 from fleet_operator.consumers.wishes import Wishes, serving, wishes
 from fleet_operator.kube.client import Api
 from fleet_operator.metrics import REGISTRATIONS, Metrics
@@ -46,16 +49,17 @@ class Registrar:
         self._asker = Asker(lambda what, outcome: metrics.registry_requests.labels(what, outcome).inc())
         self._encoders = Encoders(self._asker, lambda key: self.look_at([key]))
         self._pools: dict[Key, EncoderPool] = {}
-        self._problems: dict[Key, tuple[str, ...]] = {}
-        self._keepers: dict[tuple[str, Ports], tuple[Keeper, asyncio.Task[None]]] = {}
+        self._served = Served({}, {}, {})
+        self._keepers: dict[Place, tuple[Keeper, asyncio.Task[None]]] = {}
         self._reported: dict[Key, Report] = {}
+        self._wished, self._telling = Wished(self._wishes), Telling(self._tell)
         self._dirty: set[Key] = set()
         self._nudged, self._find_now = asyncio.Event(), asyncio.Event()
 
     def report(self, key: Key) -> Report | None:
         """How far the language servers of a pool know its encoders; None where nobody has looked yet."""
         pool = self._pools.get(key)
-        if pool is None or key not in self._problems:
+        if pool is None or key not in self._served.problems:
             return None
         states = [keeper.state(key) for keeper, _ in self._keepers.values() if key in keeper.pools]
         servers = sorted(state for state in states if state is not None)
@@ -65,7 +69,8 @@ class Registrar:
             servers=tuple(servers),
             encoders=len(encoders),
             deaf=tuple(sorted(pod.name for pod in encoders if pod.name in known and known[pod.name].deaf)),
-            problems=self._problems[key],
+            problems=self._served.problems[key],
+            refusals=self._served.refusals.get(key, ()),
             settled=looked and all(each.settled for each in servers),
         )
 
@@ -74,12 +79,14 @@ class Registrar:
         mine = {key for key in keys if key in self._pools or self._has_consumers(key)}
         if mine:
             self._dirty |= mine
+            for key in mine:
+                self._wished.forget(key)
             self._nudged.set()
 
     async def run(self) -> None:
         """Until cancelled."""
         async with self._asker:
-            following = asyncio.create_task(self._follow())
+            following = [asyncio.create_task(self._follow()), asyncio.create_task(self._telling.run())]
             try:
                 while True:
                     self._find_now.clear()
@@ -88,7 +95,7 @@ class Registrar:
                         async with asyncio.timeout(INTERVAL_SECONDS):
                             await self._find_now.wait()
             finally:
-                tasks = [following, *(task for _, task in self._keepers.values())]
+                tasks = [*following, *(task for _, task in self._keepers.values())]
                 for task in tasks:
                     task.cancel()
                 await asyncio.gather(*tasks, return_exceptions=True)
@@ -119,7 +126,8 @@ class Registrar:
                 self._find_now.set()
             elif (pool := self._pools.get(key)) is not None:
                 self._encoders.look(key, pool, self._mirror.pods(key))
-        self._tell(dirty)
+                self._wished.forget(key)
+        self._telling.soon(dirty)
 
     async def _find(self) -> None:
         """Look for language servers, and see to it that each has a keeper, and none that is no consumer any more."""
@@ -129,20 +137,11 @@ class Registrar:
         found = await self._finder.look(query for each in asked.values() for query, _ in each)
         self._pools = pools
         self._encoders.keep(pools)
-        self._problems = {
-            key: tuple(dict.fromkeys(found[query].problem for query, _ in each if found[query].problem))
-            for key, each in asked.items()
-            if all(query in found for query, _ in each)
-        }
-        serves: dict[tuple[str, Ports], tuple[LanguageServer, set[Key]]] = {}
-        for key, each in asked.items():
-            for query, ports in each:
-                for server in found[query].servers if query in found else ():
-                    serves.setdefault((server.ip, ports), (server, set()))[1].add(key)
-        for place, (server, its) in serves.items():
-            self._keeper(place, server).serve(frozenset(its), server)
+        self._served = served(asked, found)
+        for place, (server, its) in self._served.places.items():
+            self._keeper(place, server).serve(its, server)
         for place, (keeper, task) in list(self._keepers.items()):
-            if place not in serves:
+            if place not in self._served.places:
                 keeper.retire()
             if task.done() and not keeper.pools:
                 del self._keepers[place]
@@ -151,13 +150,14 @@ class Registrar:
         for key in self._reported.keys() - pools.keys():
             del self._reported[key]
             self._metrics.pools.unset(key, REGISTRATIONS)
-        self._tell(pools)
+        self._wished.forget_all()
+        self._telling.soon(pools)
 
-    def _keeper(self, place: tuple[str, Ports], server: LanguageServer) -> Keeper:
+    def _keeper(self, place: Place, server: LanguageServer) -> Keeper:
         known = self._keepers.get(place)
         if known is not None and not known[1].done():
             return known[0]
-        keeper = Keeper(self._asker, self._wishes, self._tell, server, place[1])
+        keeper = Keeper(self._asker, self._wished.of, self._telling.soon, server, place[1])
         self._keepers[place] = keeper, asyncio.create_task(keeper.run())
         return keeper
 
@@ -181,16 +181,15 @@ class Registrar:
     def _has_consumers(self, key: Key) -> bool:
         return bool((self._mirror.pools.get(key, {}).get("spec") or {}).get("consumers"))
 
-    def _tell(self, keys: Iterable[Key]) -> None:
-        for key in keys:
-            report = self.report(key)
-            if report is None:
-                continue
-            self._metrics.pools.set(
-                key,
-                language_servers=sum(each.ready for each in report.servers),
-                registrations=sum(each.registered for each in report.servers),
-            )
-            if report.settled and report != self._reported.get(key):
-                self._reported[key] = report
-                self._changed([key])
+    def _tell(self, key: Key) -> None:
+        report = self.report(key)
+        if report is None:
+            return
+        self._metrics.pools.set(
+            key,
+            language_servers=sum(each.ready for each in report.servers),
+            registrations=sum(each.registered for each in report.servers),
+        )
+        if report.settled and report != self._reported.get(key):
+            self._reported[key] = report
+            self._changed([key])

@@ -14,6 +14,7 @@ Never unregistered is what is not ours: URLs that people have put there.
 from collections.abc import Iterable, Mapping, Set
 from dataclasses import dataclass, field
 
+from fleet_operator.addresses import at
 from fleet_operator.specs.names import SGLANG_PORT
 
 PATIENCE_SECONDS = 60.0
@@ -77,9 +78,4 @@ def changes(
 
 def encoder_url(ip: str) -> str:
     """Where language servers find the encoder of a pod."""
-    return f"http://{host(ip)}:{SGLANG_PORT}"
-
-
-def host(ip: str) -> str:
-    """An address as it stands in a URL."""
-    return f"[{ip}]" if ":" in ip else ip
+    return f"http://{at(ip, SGLANG_PORT)}"

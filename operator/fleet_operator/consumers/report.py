@@ -40,6 +40,7 @@ class Report:
         encoders: Its encoders that serve.
         deaf: Of those, names of pods that do not listen where language servers would ask them.
         problems: Consumers of which it cannot be said which pods they are, each with what to do.
+        refusals: Language servers of other namespaces that do not take the encoders, each with what to do.
         settled: Nothing is about to change: all was looked at since the last change.
     """
 
@@ -47,4 +48,5 @@ class Report:
     encoders: int = 0
     deaf: tuple[str, ...] = ()
     problems: tuple[str, ...] = ()
+    refusals: tuple[str, ...] = ()
     settled: bool = False

@@ -4,8 +4,9 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
+from fleet_operator.addresses import at
 from fleet_operator.api import EncoderPool
-from fleet_operator.consumers.registry import host
+from fleet_operator.specs.names import ENCODERS_FROM
 
 
 class Query(NamedTuple):
@@ -31,15 +32,17 @@ class LanguageServer:
         name: With its namespace.
         ip: Its address.
         ready: It serves, and is to go on serving.
+        takes_from: Namespaces other than its own whose encoders it takes, as its pod says; `*` for all.
     """
 
     name: str
     ip: str
     ready: bool
+    takes_from: frozenset[str] = frozenset()
 
     def address(self, port: int) -> str:
         """`host:port`."""
-        return f"{host(self.ip)}:{port}"
+        return at(self.ip, port)
 
 
 def queries(pool: EncoderPool) -> list[tuple[Query, Ports]]:
@@ -75,4 +78,6 @@ def _language_server(body: Mapping[str, Any]) -> LanguageServer | None:
         return None
     ready = any(each["type"] == "Ready" and each["status"] == "True" for each in status.get("conditions") or ())
     name = f"{meta['namespace']}/{meta['name']}"
-    return LanguageServer(name, status["podIP"], ready and "deletionTimestamp" not in meta)
+    there = (meta.get("annotations") or {}).get(ENCODERS_FROM, "")
+    takes_from = frozenset(filter(None, map(str.strip, there.split(","))))
+    return LanguageServer(name, status["podIP"], ready and "deletionTimestamp" not in meta, takes_from)

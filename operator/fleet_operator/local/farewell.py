@@ -6,12 +6,17 @@ there, and they fail. The replica is back on the lists when it has been restarte
 
 import asyncio
 import json
-from collections.abc import Iterable
+import threading
+import time
+from collections.abc import Callable, Iterable
 from http import HTTPStatus
-from http.client import HTTPConnection, HTTPException
-from urllib.parse import urlsplit
+from http.client import HTTPConnection, HTTPException, HTTPSConnection
+from urllib.parse import SplitResult, urlsplit
+
+from fleet_operator.addresses import at
 
 ANSWER_SECONDS = 3.0
+"""For all that is asked of one language server: a replica that is restarted is back before long."""
 
 
 class Farewell:
@@ -24,31 +29,54 @@ class Farewell:
     def __init__(self, servers: Iterable[str]) -> None:
         self._servers = tuple(servers)
         self._tasks: set[asyncio.Task[None]] = set()
+        self._back: dict[str, threading.Event] = {}
+
+    @property
+    def under_way(self) -> bool:
+        """Whether somebody is being asked."""
+        return bool(self._tasks)
 
     def died(self, url: str) -> None:
         """Have `url` taken off all lists, in the background."""
+        self.lives(url)
+        back = self._back[url] = threading.Event()
         for server in self._servers:
-            task = asyncio.create_task(asyncio.to_thread(take_off, server, url))
+            task = asyncio.create_task(asyncio.to_thread(take_off, server, url, back.is_set))
             self._tasks.add(task)
             task.add_done_callback(self._tasks.discard)
 
+    def lives(self, url: str) -> None:
+        """What serves there is in use again: nobody is asked any more to take it off."""
+        if (back := self._back.pop(url, None)) is not None:
+            back.set()
 
-def take_off(server: str, url: str) -> None:
-    """Have `url` taken off one list. A language server that does not answer has its own health checks."""
+
+def take_off(server: str, url: str, is_back: Callable[[], bool]) -> None:
+    """Have `url` taken off one list, unless it is back. One that does not answer has its own health checks."""
     path, body = "/unregister_encoder_url", json.dumps({"url": url})
+    until = time.monotonic() + ANSWER_SECONDS
+
+    def ask(address: SplitResult, method: str, path: str, body: str | None = None) -> tuple[int, bytes]:
+        seconds = until - time.monotonic()
+        if is_back() or seconds <= 0:
+            raise TimeoutError
+        return _ask(address, method, path, body, seconds)
+
     try:
-        status, _ = _ask(server, "DELETE", path, body)
+        address = urlsplit(server)
+        status, _ = ask(address, "DELETE", path, body)
         if status == HTTPStatus.NOT_FOUND:  # the address of its API, which knows the one of its list
-            port = int(json.loads(_ask(server, "GET", "/server_info")[1])["encoder_bootstrap_port"])
-            _ask(f"http://{urlsplit(server).hostname}:{port}", "DELETE", path, body)
+            port = int(json.loads(ask(address, "GET", "/server_info")[1])["encoder_bootstrap_port"])
+            # Whatever its API speaks: its list speaks HTTP.
+            ask(urlsplit(f"http://{at(address.hostname or '', port)}"), "DELETE", path, body)
     except (OSError, HTTPException, ValueError, KeyError, TypeError):
         pass
 
 
-def _ask(server: str, method: str, path: str, body: str | None = None) -> tuple[int, bytes]:
+def _ask(address: SplitResult, method: str, path: str, body: str | None, seconds: float) -> tuple[int, bytes]:
     """Status and body of the answer."""
-    address = urlsplit(server)
-    connection = HTTPConnection(address.hostname or "", address.port, timeout=ANSWER_SECONDS)
+    kind = HTTPSConnection if address.scheme == "https" else HTTPConnection
+    connection = kind(address.hostname or "", address.port, timeout=seconds)
     try:
         connection.request(method, path, body, {"Content-Type": "application/json"})
         answer = connection.getresponse()

@@ -73,9 +73,13 @@ class World:
         return tuple(replica.ports.endpoint for replica in self.replicas)
 
     def _changed(self, replica: Replica, change: Change) -> None:
-        """Before anybody is told of a crash, language servers are."""
-        if change.state is State.CRASHED and replica.ports.sglang is not None:
-            self._farewell.died(f"http://{replica.ports.sglang_address}")
+        """Language servers are told of a crash in the background: a line of output waits for none of them."""
+        if replica.ports.sglang is not None:
+            url = f"http://{replica.ports.sglang_address}"
+            if change.state is State.CRASHED:
+                self._farewell.died(url)
+            elif change.state is State.READY:
+                self._farewell.lives(url)
         self._on_change(change)
 
     async def ready(self) -> None:

@@ -9,10 +9,9 @@ from collections.abc import Iterable, Sequence
 from fleet_operator.consumers.report import Report, ServerState
 from fleet_operator.reconcile.finding import Finding
 from fleet_operator.reconcile.observation import Observation
-from fleet_operator.wording import counted
+from fleet_operator.wording import counted, named
 
 TYPE = "ConsumersRegistered"
-_MOST_NAMED = 3
 
 _NO_SERVERS = (
     "no pod of spec.consumers is ready: start the language servers, or correct the service or the labels there"
@@ -44,6 +43,8 @@ def _before(seen: Observation) -> Finding:
 def _judged(report: Report) -> tuple[str, str, str]:
     if report.problems:
         return "False", "ConsumersUnreadable", "; ".join(report.problems)
+    if report.refusals:
+        return "False", "NotAllowed", "; ".join(report.refusals)
     unfit = [each for each in report.servers if each.mismatch]
     if unfit:
         return (
@@ -58,7 +59,7 @@ def _judged(report: Report) -> tuple[str, str, str]:
     if not ready:
         return "False", "NoLanguageServers", _NO_SERVERS
     if report.deaf:
-        return "False", "NotListening", f"{_named(report.deaf)} {_DEAF}"
+        return "False", "NotListening", f"{named(report.deaf)} {_DEAF}"
     if not report.encoders:
         return "False", "NoEncoders", "no encoder is ready: the condition Ready says why"
     return "True", "Registered", _registered(report, ready)
@@ -75,9 +76,4 @@ def _told(found: Iterable[tuple[str, str]]) -> str:
     about: dict[str, list[str]] = {}
     for name, said in found:
         about.setdefault(said, []).append(name)
-    return "; ".join(f"{_named(names)}: {said}" for said, names in about.items())
-
-
-def _named(names: Sequence[str]) -> str:
-    more = len(names) - _MOST_NAMED
-    return ", ".join(names[:_MOST_NAMED]) + (f" and {more} more" if more > 0 else "")
+    return "; ".join(f"{named(names)}: {said}" for said, names in about.items())

@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
+from fleet_operator.addresses import at
 from fleet_operator.api import EncoderPool, PoolError
 from fleet_operator.autoscale import Decision, deletion_costs
 from fleet_operator.kube.client import Api
@@ -13,7 +14,6 @@ from fleet_operator.kube.errors import ApiError
 from fleet_operator.kube.events import Recorder
 from fleet_operator.metrics import LOAD, NEEDED, Metrics
 from fleet_operator.observed.mirror import Key, Mirror
-from fleet_operator.observed.pods import PodState
 from fleet_operator.scaling.replicas import Replicas
 from fleet_operator.scaling.scrape import NATIVE, SGLANG_ON_CPU, SGLANG_ON_GPU, Dialect, Scraper
 from fleet_operator.scaling.watched import Watched
@@ -115,7 +115,7 @@ class Scaler:
         watched = self._watched(key, f"{asked['metadata']['uid']} {pool.spec.runtime}")
         pods = [pod for pod in self._mirror.pods(key) if pod.ip and not pod.leaving and not pod.over]
         dialect, port = _dialect(pool)
-        readings = await scraper.read({pod.name: _address(pod, port) for pod in pods}, dialect)
+        readings = await scraper.read({pod.name: at(pod.ip, port) for pod in pods}, dialect)
         if not _same(self._mirror.pools.get(key), asked):
             return  # it is gone, or somebody has changed it: the next look is at what it is now
         before = watched.decision, watched.fingerprint, watched.refusal
@@ -180,8 +180,3 @@ def _dialect(pool: EncoderPool) -> tuple[Dialect, int]:
     if pool.spec.runtime == "Native":
         return NATIVE, HTTP_PORT
     return SGLANG_ON_CPU if pool.spec.resources.gpus == 0 else SGLANG_ON_GPU, SGLANG_PORT
-
-
-def _address(pod: PodState, port: int) -> str:
-    host = f"[{pod.ip}]" if ":" in pod.ip else pod.ip
-    return f"{host}:{port}"

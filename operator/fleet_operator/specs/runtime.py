@@ -45,21 +45,25 @@ def runtime(pool: EncoderPool, plan_env: tuple[EnvVar, ...], images: Images) -> 
     """The program of the pool's pods."""
     if pool.spec.runtime == "SGLang":
         return _sglang(pool, plan_env, images)
-    own = (
+    own = [
         EnvVar("ENCODERFLEET_BIND", f"tcp://*:{WIRE_PORT}", "the pod's port `wire`, of IPv4 and IPv6"),
         EnvVar("ENCODERFLEET_HTTP", f"*:{HTTP_PORT}", "the pod's port `http`, of IPv4 and IPv6"),
-        EnvVar(
-            "ENCODERFLEET_SGLANG_HTTP", f"*:{SGLANG_PORT}", "the pod's port `sglang`, for language servers of SGLang"
-        ),
         EnvVar("ENCODERFLEET_LOG_FORMAT", "json", "for log collectors"),
-    )
+    ]
+    ports = {"wire": WIRE_PORT, "http": HTTP_PORT}
+    # Nobody proves there who he is, so it is open only where somebody uses it.
+    if pool.spec.consumers:
+        own.append(
+            EnvVar("ENCODERFLEET_SGLANG_HTTP", f"*:{SGLANG_PORT}", "the pod's port `sglang`, for spec.consumers")
+        )
+        ports["sglang"] = SGLANG_PORT
     return Runtime(
         image=pool.spec.image or images.native,
         command=(),
-        ports={"wire": WIRE_PORT, "http": HTTP_PORT, "sglang": SGLANG_PORT},
+        ports=ports,
         health="/healthz",
         ready="/readyz",
-        env=plan_env + own,
+        env=plan_env + tuple(own),
     )
 
 
