@@ -242,18 +242,13 @@ def conclude(measured: Rounds, console: Console) -> None:
         name: {scenario: medians(undisturbed(rounds, machine.QUIET_CPUS)) for scenario, rounds in each.items()}
         for name, each in measured.items()
     }
-    made = Table(title="medians over the rounds; rate a second, milliseconds", title_justify="left", box=SIMPLE)
+    made = Table(title="medians over the rounds: requests/s, p50 and p99 in ms", title_justify="left", box=SIMPLE)
     made.add_column("scenario", no_wrap=True)
     for name in SYSTEMS:
-        for what in ("rate", "p50", "p99"):
-            made.add_column(f"{name}\n{what}" if what == "rate" else f"\n{what}", justify="right", no_wrap=True)
+        made.add_column(name, justify="right", no_wrap=True)
     for scenario, title in TITLES.items():
-        cells = [
-            f"{middle[name][scenario][key]:.1f}" if scenario in middle[name] else ""
-            for name in SYSTEMS
-            for key in ("per_second", "p50_ms", "p99_ms")
-        ]
-        made.add_row(title, *cells)
+        rows = [middle[name].get(scenario) for name in SYSTEMS]
+        made.add_row(title, *(each and "{per_second:.1f} {p50_ms:6.0f} {p99_ms:6.0f}".format(**each) for each in rows))
     console.print(made)
     for name, each in middle.items():
         for scenario, numbers in each.items():

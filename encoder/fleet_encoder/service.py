@@ -120,6 +120,7 @@ class Service:
         return SglangWire(
             self.config,
             self.pipeline,
+            self.fetcher.memory,
             self.family.as_sglang(),
             self.family.sglang_grid_seconds,
             self.model_info,

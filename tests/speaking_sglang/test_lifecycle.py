@@ -12,7 +12,7 @@ from aiohttp import web
 
 from conftest import EncoderProcess, StartEncoder
 from fetching.hosts import web_host
-from fleet_encoder.wire.sglang.wire import QUIET_SECONDS
+from fleet_encoder.wire.sglang.quiet import SHORTEST_SECONDS
 from peer import unique_jpeg
 from speaking_sglang.conftest import SGLANG, sglang_url
 from speaking_sglang.language_server import language_server
@@ -55,6 +55,7 @@ async def test_a_drain_serves_what_still_comes(start_encoder: StartEncoder, qwen
     encoder = start_encoder(qwen2_5_vl, *SGLANG, "--drain-seconds", "60").wait_until_ready()
     async with language_server(sglang_url(encoder)) as server:
         assert await server.get("/health") == (200, "ready\n")
+        assert (await server.ask([fresh(photos, 99)], req_id="early_local_part_0")).rows is not None
         encoder.terminate()
         await until(lambda: "draining" in encoder.log)
         for number in range(3):
@@ -92,7 +93,7 @@ async def test_a_drain_waits_for_a_body_that_is_on_its_way(
             await until(lambda: encoder.metric("encoder_ready") == 1)
             encoder.terminate()
             await until(lambda: "draining" in encoder.log)
-            await asyncio.sleep(2 * QUIET_SECONDS)
+            await asyncio.sleep(2 * SHORTEST_SECONDS)  # time to close too early
             yield body[half:]
 
         async with server.session.post(server.url + "/encode", data=slowly()) as reply:
@@ -152,7 +153,7 @@ async def test_many_requests_leave_nothing_behind(start_encoder: StartEncoder, q
             asyncio.ensure_future(server.encode([fresh(photos, number)], req_id=f"gone-{number}_local_part_0"))
             for number in range(1, 50)
         ]
-        await asyncio.sleep(0)
+        await until(lambda: encoder.metric("encoder_sglang_requests_received_total") >= 520 + 25)
         for each in hung_up:
             each.cancel()
         await asyncio.gather(*hung_up, return_exceptions=True)

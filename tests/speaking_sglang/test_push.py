@@ -61,7 +61,7 @@ async def test_messages_arrive_whole_and_connections_are_kept_or_not(
     assert pushing.connections == 1
     await pushing.send(endpoint, [b"d"], keep=False)
     assert [await taker.recv_multipart(), await taker.recv_multipart()] == [[b"c"], [b"d"]]
-    assert (pushing.connections, pushing.leaving_bytes) == (0, 0)
+    assert pushing.connections == 0
 
 
 async def test_idle_connections_are_closed(
@@ -108,25 +108,8 @@ async def test_a_message_that_is_not_taken_in_time(context: "zmq.asyncio.Context
     done, _ = await asyncio.wait(sending)
     errors = [each.exception() for each in done]
     assert any(isinstance(each, ReceiverUnreachable) and "did not take" in str(each) for each in errors)
-    assert (pushing.connections, pushing.leaving_bytes) == (0, 0)
+    assert pushing.connections == 0
     await pushing.stop(60)  # nothing is left that it would wait for
-
-
-async def test_what_waits_is_bounded_and_the_oldest_is_given_up(
-    pushing: Push, context: "zmq.asyncio.Context", monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(push, "MAX_LEAVING_BYTES", 3 * len(BIG))
-    _, stopped = pull(context, stuck=True)
-    taker, endpoint = pull(context)
-    sending = [asyncio.ensure_future(pushing.send(stopped, [b"a", BIG], keep=False)) for _ in range(12)]
-    done, _ = await asyncio.wait(sending, return_when=asyncio.FIRST_EXCEPTION)
-    assert any(isinstance(each.exception(), ReceiverUnreachable) for each in done)
-    await pushing.send(endpoint, [b"b", b"fine"], keep=False)
-    assert await taker.recv_multipart() == [b"b", b"fine"]
-    for each in sending:
-        each.cancel()
-    await asyncio.gather(*sending, return_exceptions=True)
-    assert (pushing.connections, pushing.leaving_bytes) == (0, 0)
 
 
 async def test_a_caller_that_left_takes_its_message_with_it(pushing: Push, context: "zmq.asyncio.Context") -> None:

@@ -56,6 +56,9 @@ class SourcePolicy:
 class Fetcher:
     """Fetches for the whole process; an async context manager.
 
+    Attributes:
+        memory: What is being received, here and by facades, holds of it.
+
     Args:
         policy: What is allowed.
         max_pending_bytes: Memory of all downloads under way; one alone always fits.
@@ -74,7 +77,7 @@ class Fetcher:
         judge: Callable[[str], Reach] = addresses.reach,
     ) -> None:
         self._policy = policy
-        self._memory = MemoryShare(max_pending_bytes, admitted_bytes)
+        self.memory = MemoryShare(max_pending_bytes, admitted_bytes)
         self._files = ThreadPoolExecutor(FILE_THREADS, thread_name_prefix="file")
         self._decoding = ThreadPoolExecutor(DECODE_THREADS, thread_name_prefix="unpack")
         self._http = HttpSource(
@@ -100,7 +103,7 @@ class Fetcher:
     @property
     def held_bytes(self) -> int:
         """Memory of the downloads under way."""
-        return self._memory.held
+        return self.memory.held
 
     async def fetch(self, url: str, timeout: float | None, *, counted: bool = False) -> Data:
         """Get the media's bytes.
@@ -133,7 +136,7 @@ class Fetcher:
             ) from None
 
     async def _fetch(self, url: str, counted: bool) -> Data:
-        hold = Hold(self._memory)
+        hold = Hold(self.memory)
         limit = self._policy.max_bytes
         match scheme(url):
             case "data":

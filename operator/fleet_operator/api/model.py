@@ -69,7 +69,7 @@ class ModelSource(Part):
     revision: Revision | None = None
     """Branch, tag or commit of `name`. Without it the hub's default branch."""
     dtype: Dtype = "auto"
-    """Number format of embeddings, and of weights but where a CPU has no instructions for it. `auto` is what the checkpoint has."""
+    """Number format of embeddings, and of weights save on CPUs that only emulate it. `auto`: the checkpoint's."""
     token_secret_ref: SecretKey | None = None
     """The hub's access token, for `name` of a gated or private model; only in a cluster."""
     cache: ModelCache = Field(default_factory=ModelCache)

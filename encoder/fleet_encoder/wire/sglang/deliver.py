@@ -3,6 +3,8 @@
 import asyncio
 import contextlib
 import time
+from collections import deque
+from collections.abc import Callable
 from typing import Any
 
 import structlog
@@ -13,12 +15,16 @@ from fleet_encoder.errors import AskedTwice, ItemError
 from fleet_encoder.metrics import Metrics
 from fleet_encoder.wire.sglang import frames
 from fleet_encoder.wire.sglang.items import Items, joined
+from fleet_encoder.wire.sglang.outgoing import Outgoing
 from fleet_encoder.wire.sglang.push import Push
 from fleet_encoder.wire.sglang.receivers import Receivers
 from fleet_encoder.wire.sglang.request import EncodeRequest
 from fleet_encoder.wire.sglang.statuses import http_status
 
 log = structlog.get_logger()
+
+ARRIVALS = 1024
+"""Of the last requests, to tell how often they come."""
 
 DELIVERED = 65_536
 """Parts that are remembered after their delivery, so that none is delivered twice."""
@@ -58,10 +64,16 @@ class Deliveries:
         self._metrics = metrics
         self._under_way: set[tuple[str, int]] = set()
         self._leaving: set[tuple[str, int]] = set()
+        self._outgoing = Outgoing()
+        self.arrivals: deque[float] = deque(maxlen=ARRIVALS)
         self._delivered: LRUCache[tuple[tuple[str, int], str], None] = LRUCache(DELIVERED)
 
-    async def serve(self, request: EncodeRequest) -> None:
+    async def serve(self, request: EncodeRequest, submitted: Callable[[], None]) -> None:
         """Encode all items, then deliver their embeddings as one message to each receiver.
+
+        Args:
+            request: What is asked for.
+            submitted: Called once admission counts the bytes of all items.
 
         Raises:
             ItemError: Nothing was delivered; of several items the first that failed tells why.
@@ -74,7 +86,7 @@ class Deliveries:
         if key in self._under_way or delivered:
             raise AskedTwice(f"part {part.part_idx} of {part.req_id!r} was asked for before: it is delivered once")
         self._under_way.add(key)
-        work = asyncio.ensure_future(self._counted(request))
+        work = asyncio.ensure_future(self._counted(request, submitted))
         work.add_done_callback(lambda done: done.cancelled() or done.exception())  # who has hung up hears of nothing
         try:
             await asyncio.shield(work)
@@ -84,30 +96,33 @@ class Deliveries:
                 work.cancel()
             raise
 
-    async def _counted(self, request: EncodeRequest) -> None:
+    async def _counted(self, request: EncodeRequest, submitted: Callable[[], None]) -> None:
         part = request.part
         self.active += 1
         began, status = time.monotonic(), "error"
+        self.arrivals.append(began)
         self._metrics.sglang_received.labels(part.modality).inc()
         self._metrics.sglang_request_items.labels(part.modality).observe(len(request.items))
         try:
-            rows = await self._serve(request)
+            rows = await self._serve(request, submitted)
             status = "success"
             about = {"request": part.req_id, "modality": part.modality, "items": len(request.items), "rows": rows}
             log.info("request done", **about, ms=round(1000 * (time.monotonic() - began), 1))
         finally:
             self._under_way.discard((part.req_id, part.part_idx))
             self._leaving.discard((part.req_id, part.part_idx))
+            if status == "error":
+                self._receivers.forget(part.req_id)  # or another request of that id would be sent there
             self.active -= 1
             self.last = time.monotonic()
             self._metrics.sglang_requests.labels(part.modality, status).inc()
             self._metrics.sglang_request_seconds.labels(part.modality).observe(self.last - began)
 
-    async def _serve(self, request: EncodeRequest) -> int:
+    async def _serve(self, request: EncodeRequest, submitted: Callable[[], None]) -> int:
         """Rows that were delivered."""
         part, deadline = request.part, time.monotonic() + self._seconds
         try:
-            embeddings = await self._items.encode(request, deadline)
+            embeddings = await self._items.encode(request, deadline, submitted)
         except ItemError as error:
             await self._tell(request, error)
             raise
@@ -121,10 +136,14 @@ class Deliveries:
             grid_seconds=self._grid_seconds,
         )
         payload = whole.flatten().view(torch.uint8).numpy().data
-        endpoints = request.endpoints or await self._receivers.wait(part.req_id, deadline - time.monotonic())
-        self._leaving.add((part.req_id, part.part_idx))
-        with self._metrics.sglang_delivery_seconds.time():
-            await asyncio.gather(*(self._deliver(request, each, [described, payload]) for each in endpoints))
+        async with self._outgoing.hold(len(payload)):
+            endpoints = request.endpoints or await self._receivers.wait(part.req_id, deadline - time.monotonic())
+            self._leaving.add((part.req_id, part.part_idx))
+            with self._metrics.sglang_delivery_seconds.time():
+                sends = (self._deliver(request, each, [described, payload]) for each in endpoints)
+                ends = await asyncio.gather(*sends, return_exceptions=True)  # each rank is seen to its end
+            for failed in filter(None, ends):
+                raise failed
         return len(whole)
 
     async def _deliver(self, request: EncodeRequest, endpoint: str, message: list[Any]) -> None:

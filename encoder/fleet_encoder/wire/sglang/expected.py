@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from typing import Any
 
 _FIX = "let both serve the same model"
+SHORTEST_COMMIT = 7
 _DTYPES = {"half": "float16", "float": "float32"}
 
 
@@ -34,7 +35,7 @@ def mismatch(own: Mapping[str, Any], model_info: Mapping[str, Any], server_info:
     theirs = model_info.get("architectures")
     if isinstance(theirs, list) and theirs and not {*map(str, theirs)} & {*own["architectures"]}:
         return f"its architecture is {theirs[0]}, here it is {own['architectures'][0]}: {_FIX}"
-    if _differ(own.get("revision"), server_info.get("revision")):
+    if _other_commit(own.get("revision"), server_info.get("revision")):
         return f"its revision is {server_info['revision']}, here it is {own['revision']}: let both have the same"
     dtype = _dtype(server_info.get("dtype"))
     if dtype not in ("", "auto", own.get("dtype")):
@@ -44,6 +45,14 @@ def mismatch(own: Mapping[str, Any], model_info: Mapping[str, Any], server_info:
 
 def _differ(one: Any, other: Any) -> bool:
     return isinstance(one, str) and isinstance(other, str) and bool(one and other) and one != other
+
+
+def _other_commit(one: Any, other: Any) -> bool:
+    """A commit is often shortened: the beginning of one is the same one."""
+    if not _differ(one, other):
+        return False
+    short, long = sorted((one, other), key=len)
+    return len(short) < SHORTEST_COMMIT or not long.startswith(short)
 
 
 def _dtype(value: Any) -> str:

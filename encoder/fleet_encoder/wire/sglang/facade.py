@@ -120,7 +120,7 @@ class SglangFacade:
     async def _deliver(self, request: web.Request, hold: Hold) -> None:
         wanted = requests.encode_request(await self._body(request, hold))
         self._metrics.requests.inc()
-        await self._deliveries.serve(wanted)
+        await self._deliveries.serve(wanted, hold.release)
 
     async def _meet(self, request: web.Request, hold: Hold) -> None:
         self._receivers.add(requests.receiver(await self._body(request, hold)))

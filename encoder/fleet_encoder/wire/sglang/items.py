@@ -2,7 +2,7 @@
 
 import asyncio
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
@@ -31,7 +31,7 @@ class Items:
         self._pipeline = pipeline
         self._preparation = preparation
 
-    async def encode(self, request: EncodeRequest, deadline: float) -> list[Embedding]:
+    async def encode(self, request: EncodeRequest, deadline: float, submitted: Callable[[], None]) -> list[Embedding]:
         """The items' embeddings, in order. Where one fails, or the caller goes, the others are dropped.
 
         Raises:
@@ -41,6 +41,7 @@ class Items:
         try:
             for index, item in enumerate(request.items):
                 jobs.append(await self._submit(request, index, item, deadline, jobs))
+            submitted()
             waiting = {job.outcome for job in jobs}
             while waiting:
                 _, waiting = await _first(waiting)

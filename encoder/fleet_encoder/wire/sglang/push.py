@@ -1,19 +1,22 @@
 """Pushes embeddings to language servers: one ZMQ PUSH socket for each of their PULL sockets.
 
 Each delivery waits for its own peer and for nobody else's. A peer that cannot be connected to, or does not take what it
-asked for, costs its own request a timeout. What waits to be taken is bounded: beyond that the oldest is given up.
+asked for, costs its own request a timeout.
 """
 
 import asyncio
 import socket
 import time
-from collections import OrderedDict
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from functools import partial
+from ipaddress import ip_address
 from typing import Any
 
 import zmq
 import zmq.asyncio
+from cachetools import TTLCache
 
 from fleet_encoder.errors import ReceiverUnreachable
 
@@ -22,8 +25,11 @@ CONNECT_SECONDS = 10.0
 
 IDLE_SECONDS = 60.0
 MAX_SOCKETS = 65_536
-MAX_LEAVING_BYTES = 1 << 30
-"""Of embeddings that language servers have asked for and do not take."""
+NAME_THREADS = 4
+"""That look names up. A name server that does not answer holds up those that are given by name, and nobody else."""
+
+NAMES, NAME_SECONDS = 1024, 30.0
+"""Remembered, and for how long."""
 
 FIRST_LOOK_SECONDS, LAST_LOOK_SECONDS = 0.0005, 0.05
 """Whether a message has left; libzmq tells it by a flag that only a thread could wait for."""
@@ -48,8 +54,8 @@ class Push:
         self._context = zmq.asyncio.Context()
         self._context.set(zmq.MAX_SOCKETS, MAX_SOCKETS)
         self._peers: dict[str, _Peer] = {}
-        self._leaving: OrderedDict[asyncio.Future[None], int] = OrderedDict()
-        self.leaving_bytes = 0
+        self._lookups = ThreadPoolExecutor(NAME_THREADS, thread_name_prefix="names")
+        self._names: TTLCache[str, str] = TTLCache(NAMES, NAME_SECONDS)
 
     @property
     def connections(self) -> int:
@@ -94,6 +100,7 @@ class Push:
 
     async def stop(self, seconds: float) -> None:
         """Close all; what was handed to ZMQ has so long to leave."""
+        self._lookups.shutdown(wait=False, cancel_futures=True)
         peers, self._peers = self._peers, {}
         for peer in peers.values():
             peer.socket.close(linger=round(1000 * seconds))
@@ -116,59 +123,58 @@ class Push:
             raise ReceiverUnreachable(f"{endpoint}: {error.strerror}") from None
         try:
             async with asyncio.timeout(self._send_seconds):
-                await self._until_left(tracker, sum(memoryview(each).nbytes for each in frames))
+                await _until_left(tracker)
         except TimeoutError:
             raise ReceiverUnreachable(
                 f"the language server did not take its embedding from {endpoint} in {self._send_seconds:.0f} s "
                 "(SGLANG_ENCODER_SEND_TIMEOUT): does it still run?"
             ) from None
 
-    async def _until_left(self, tracker: "zmq.MessageTracker | None", size: int) -> None:
-        if tracker is None or tracker.done:
-            return
-        given_up: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._leaving[given_up] = size
-        self.leaving_bytes += size
-        try:
-            self._give_up_the_oldest()
-            pause = FIRST_LOOK_SECONDS
-            while not tracker.done:
-                await asyncio.wait([given_up], timeout=pause)
-                if given_up.done():
-                    raise ReceiverUnreachable(
-                        f"language servers do not take their embeddings: over {MAX_LEAVING_BYTES} bytes wait for them, "
-                        "and this one longest: does it still run?"
-                    )
-                pause = min(2 * pause, LAST_LOOK_SECONDS)
-        finally:
-            self.leaving_bytes -= self._leaving.pop(given_up)
-
-    def _give_up_the_oldest(self) -> None:
-        """So that what stopped servers asked for never fills the memory. One alone may be as large as it is."""
-        excess = self.leaving_bytes - MAX_LEAVING_BYTES
-        for given_up, size in list(self._leaving.items())[:-1]:
-            if excess <= 0:
-                return
-            excess -= size
-            if not given_up.done():
-                given_up.set_result(None)
-
     async def _peer(self, endpoint: str) -> _Peer:
         """Names are looked up here: ZMQ would do so in the thread that all its connections share."""
         if endpoint not in self._peers:
-            address = await _numeric(endpoint)
+            address = await self._numeric(endpoint)
             if endpoint not in self._peers:
                 self._peers[endpoint] = _Peer(self._connect(address))
         return self._peers[endpoint]
 
+    async def _numeric(self, endpoint: str) -> str:
+        """`endpoint` with an IP address in place of a name.
+
+        Raises:
+            ReceiverUnreachable: There is none.
+        """
+        host, _, port = endpoint.removeprefix("tcp://").rpartition(":")
+        address = self._names.get(host) or _literal(host) or await self._looked_up(host)
+        return f"tcp://[{address}]:{port}" if ":" in address else f"tcp://{address}:{port}"
+
+    async def _looked_up(self, host: str) -> str:
+        look = partial(socket.getaddrinfo, host, None, type=socket.SOCK_STREAM)
+        try:
+            async with asyncio.timeout(CONNECT_SECONDS):
+                found = await asyncio.get_running_loop().run_in_executor(self._lookups, look)
+        except (OSError, TimeoutError):
+            raise ReceiverUnreachable(
+                f"the language server's host {host} has no address here: set SGLANG_HOST_IP there to an IP address"
+            ) from None
+        address = self._names[host] = str(found[0][4][0])
+        return address
+
     def _connect(self, address: str) -> "zmq.asyncio.Socket":
-        opened = self._context.socket(zmq.PUSH)
+        try:
+            opened = self._context.socket(zmq.PUSH)
+        except zmq.ZMQError as error:  # no descriptor, or too many sockets
+            raise ReceiverUnreachable(f"no socket to send to {address}: {error.strerror}") from None
         opened.setsockopt(zmq.LINGER, round(1000 * self._send_seconds))
         opened.setsockopt(zmq.SNDHWM, 0)
         opened.setsockopt(zmq.IMMEDIATE, 1)  # a message goes to a connection, never to the hope of one
         opened.setsockopt(zmq.IPV6, int("[" in address))
         opened.copy_threshold = 0  # what is copied counts as left, and is not
-        opened.connect(address)
+        try:
+            opened.connect(address)
+        except zmq.ZMQError as error:
+            opened.close(linger=0)
+            raise ReceiverUnreachable(f"{address}: {error.strerror}") from None
         return opened
 
 
@@ -177,19 +183,16 @@ def _close(peer: _Peer, *, lost: bool) -> None:
     peer.socket.close(linger=0 if lost else None)
 
 
-async def _numeric(endpoint: str) -> str:
-    """`endpoint` with an IP address in place of a name.
+async def _until_left(tracker: "zmq.MessageTracker | None") -> None:
+    pause = FIRST_LOOK_SECONDS
+    while tracker is not None and not tracker.done:
+        await asyncio.sleep(pause)
+        pause = min(2 * pause, LAST_LOOK_SECONDS)
 
-    Raises:
-        ReceiverUnreachable: There is none.
-    """
-    host, _, port = endpoint.removeprefix("tcp://").rpartition(":")
+
+def _literal(host: str) -> str:
+    """The address that `host` is; empty where it is a name."""
     try:
-        async with asyncio.timeout(CONNECT_SECONDS):
-            found = await asyncio.get_running_loop().getaddrinfo(host.strip("[]"), int(port), type=socket.SOCK_STREAM)
-    except (OSError, TimeoutError):
-        raise ReceiverUnreachable(
-            f"the language server's host {host} has no address here: set SGLANG_HOST_IP there to an IP address"
-        ) from None
-    address = found[0][4][0]
-    return f"tcp://[{address}]:{port}" if ":" in str(address) else f"tcp://{address}:{port}"
+        return str(ip_address(host.strip("[]")))
+    except ValueError:
+        return ""

@@ -28,6 +28,8 @@ FIRST_SECONDS = 0.25
 """Until the encoder is ready."""
 
 ANSWER_SECONDS = 3.0
+RETRY_SECONDS = 1.0
+"""Between two tries to be taken off a list."""
 
 PATIENCE_SECONDS = 60.0
 """A language server whose health checks do not reach this encoder takes it off its list, and puts it back when they do.
@@ -44,6 +46,8 @@ class _Server:
     """As it was given: the address of its API, or of its list of encoders."""
     bootstrap: str = ""
     """Of its list, once known."""
+    own: str = ""
+    """This encoder's URL for it, once known."""
     told: bool = False
     """It has been told at least once."""
     there: bool = False
@@ -92,14 +96,24 @@ class Registration:
                     self._metrics.sglang_registered.set(sum(each.there for each in self._servers))
                 await asyncio.sleep(LOOK_SECONDS if self._lifecycle.ready else FIRST_SECONDS)
 
-    async def leave(self) -> bool:
-        """Have this encoder taken off all lists. False where it was on none."""
+    async def leave(self, until: float) -> bool:
+        """Have this encoder taken off all lists; tried again until `time.monotonic()` is `until`.
+
+        No look may be under way any more: what it registers would come after this.
+
+        Returns:
+            Whether all who were told have taken it off.
+        """
         self._left = True
+        self._metrics.sglang_registered.set(0)
         told = [each for each in self._servers if each.told]
         async with self._session() as session:
-            await asyncio.gather(*(self._take_off(session, each) for each in told))
-        self._metrics.sglang_registered.set(0)
-        return bool(told)
+            while True:
+                done = await asyncio.gather(*(self._take_off(session, each) for each in told))
+                told = [each for each, off in zip(told, done, strict=True) if not off]
+                if not told or time.monotonic() + RETRY_SECONDS >= until:
+                    return not told
+                await asyncio.sleep(RETRY_SECONDS)
 
     def _session(self) -> aiohttp.ClientSession:
         return aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=ANSWER_SECONDS))
@@ -112,7 +126,7 @@ class Registration:
             server.trouble = ""
         except IncompatibleError as error:
             self._say(server, "INCOMPATIBLE: not registered", str(error))
-        except (aiohttp.ClientError, TimeoutError, OSError, ValueError, KeyError, TypeError) as error:
+        except Exception as error:  # whatever answers there: it must not end the encoder
             self._say(server, "cannot register: is it a language server's address?", f"{type(error).__name__}: {error}")
 
     async def _find(self, session: aiohttp.ClientSession, given: str) -> str:
@@ -130,6 +144,8 @@ class Registration:
         async with session.get(f"{given}/model_info") as answer:
             answer.raise_for_status()
             model_info = await answer.json()
+        if not (isinstance(server_info, dict) and isinstance(model_info, dict)):
+            raise TypeError("its /server_info and /model_info are no JSON objects")
         if reason := expected.mismatch(self._about(), model_info, server_info):
             raise IncompatibleError(reason)
         port = expected.bootstrap_port(server_info)
@@ -156,17 +172,21 @@ class Registration:
             log.info("registered", server=server.given, url=own)
         server.there, server.told = there, server.told or there
 
-    async def _take_off(self, session: aiohttp.ClientSession, server: _Server) -> None:
+    async def _take_off(self, session: aiohttp.ClientSession, server: _Server) -> bool:
+        url = f"{server.bootstrap}/unregister_encoder_url"
         try:
-            own = await self._own_url(server)
-            async with session.delete(f"{server.bootstrap}/unregister_encoder_url", json={"url": own}) as answer:
+            async with session.delete(url, json={"url": server.own}) as answer:
                 answer.raise_for_status()
-            log.info("unregistered", server=server.given, url=own)
+            log.info("unregistered", server=server.given, url=server.own)
+            return True
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
-            log.warning("not unregistered: its health checks will find out", server=server.given, error=repr(error))
+            log.warning("not unregistered yet", server=server.given, error=repr(error))
+            return False
 
     async def _own_url(self, server: _Server) -> str:
-        return self._own or await asyncio.to_thread(own_url, server.bootstrap, self._port)
+        if not server.own:
+            server.own = self._own or await asyncio.to_thread(own_url, server.bootstrap, self._port)
+        return server.own
 
     def _say(self, server: _Server, what: str, why: str) -> None:
         """Once for each kind of trouble: it is tried again for ever."""

@@ -16,14 +16,12 @@ from fleet_encoder.wire.sglang.deliver import Deliveries
 from fleet_encoder.wire.sglang.facade import SglangFacade
 from fleet_encoder.wire.sglang.items import Items
 from fleet_encoder.wire.sglang.push import Push
+from fleet_encoder.wire.sglang.quiet import quiet_seconds
 from fleet_encoder.wire.sglang.receivers import Receivers
 from fleet_encoder.wire.sglang.registering import Registration
 
 TIDY_SECONDS = 5.0
-QUIET_SECONDS = 1.5
-"""Without a request for so long, no language server knows this encoder any more: each takes its list of encoders once a
-request, just before it sends."""
-
+LOOK_SECONDS = 0.05
 LAST_SHARE = 1 / 3
 """Of the drain time is kept for finishing, where requests do not stop to come."""
 
@@ -34,6 +32,7 @@ class SglangWire:
     Args:
         config: All settings.
         pipeline: Where items go.
+        memory: Bytes of bodies that are being read count towards its limit.
         preparation: How their media become features.
         grid_seconds: Seconds of a grid step of video, where the language model wants to know.
         about: What `/model_info` says.
@@ -45,6 +44,7 @@ class SglangWire:
         self,
         config: Config,
         pipeline: Pipeline,
+        memory: MemoryShare,
         preparation: Preparation,
         grid_seconds: float | None,
         about: Callable[[], dict[str, Any]],
@@ -57,7 +57,6 @@ class SglangWire:
         self.deliveries = Deliveries(
             Items(pipeline, preparation), self._push, self._receivers, grid_seconds, seconds, metrics
         )
-        memory = MemoryShare(config.max_pending_bytes, lambda: pipeline.admission.bytes)
         # As base64, and a little for all else.
         largest = 2 * config.max_pending_bytes
         self._facade = SglangFacade(
@@ -70,7 +69,7 @@ class SglangWire:
         self._lifecycle = lifecycle
         self._metrics = metrics
         self._registration: Registration | None = None
-        self._left = 0.0
+        self._registering: asyncio.Task[None]
         self.tasks: list[asyncio.Task[None]] = []
 
     @property
@@ -91,7 +90,8 @@ class SglangWire:
             self._registration = Registration(
                 self._config.register, self._config.advertise, port, self._about, self._lifecycle, self._metrics
             )
-            self.tasks.append(asyncio.create_task(self._registration.run(), name="registration"))
+            self._registering = asyncio.create_task(self._registration.run(), name="registration")
+            self.tasks.append(self._registering)
 
     async def leave(self, seconds: float) -> None:
         """Be taken off the lists, then serve what still comes until nothing does.
@@ -102,18 +102,21 @@ class SglangWire:
         Args:
             seconds: For the whole drain.
         """
-        until = time.monotonic() + seconds * (1 - LAST_SHARE)
+        began = time.monotonic()
+        until = began + seconds * (1 - LAST_SHARE)
+        unlisted = False
         if self._registration is not None:
-            await self._registration.leave()
+            self._registering.cancel()
+            await asyncio.gather(self._registering, return_exceptions=True)
+            unlisted = await self._registration.leave(until)
+        left = time.monotonic()
         # Others may have it in a list that it was not told of: the operator, or whoever wrote --encoder-urls.
-        self._left = time.monotonic()
-        while time.monotonic() < until and not self._quiet:  # noqa: ASYNC110 - quiet is the lack of any event
-            await asyncio.sleep(0.05)
-
-    @property
-    def _quiet(self) -> bool:
-        last = max(self._left, self.deliveries.last)
-        return not self._facade.active and time.monotonic() - last > QUIET_SECONDS
+        quiet = quiet_seconds(self.deliveries.arrivals, began, unlisted=unlisted)
+        while time.monotonic() < until:
+            last = max(left, self.deliveries.last)
+            if not self._facade.active and time.monotonic() - last > quiet:
+                return
+            await asyncio.sleep(LOOK_SECONDS)
 
     async def until_delivered(self) -> None:
         """Wait until every request has its answer."""

@@ -1,0 +1,144 @@
+"""An encoder sees to its place in the lists of language servers.
+
+The lists here are ours, so that they can misbehave; `tests/interop` has SGLang's own.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+from aiohttp import web
+
+from conftest import StartEncoder
+from speaking_sglang.conftest import SGLANG
+
+MODEL = {"model_type": "qwen2_5_vl", "architectures": ["Qwen2_5_VLForConditionalGeneration"]}
+
+
+class Lists:
+    """A language server: its list of encoders and its API, on two ports.
+
+    Attributes:
+        urls: The list.
+        calls: What was asked for, in order.
+        busy: So many of the next unregistrations are refused.
+        away: It does not serve, as while it starts.
+        model: What its API says of its model.
+    """
+
+    def __init__(self) -> None:
+        self.urls: list[str] = []
+        self.calls: list[str] = []
+        self.busy = 0
+        self.away = False
+        self.model: Any = MODEL
+        self.bootstrap = self.api = ""
+
+    async def listed(self, _: web.Request) -> web.Response:
+        if self.away:
+            return web.Response(status=502)
+        return web.json_response({"encoder_urls": self.urls})
+
+    async def register(self, request: web.Request) -> web.Response:
+        self.calls.append("register")
+        self.urls.append((await request.json())["url"])
+        return web.Response(text="OK")
+
+    async def unregister(self, request: web.Request) -> web.Response:
+        self.calls.append("unregister")
+        if self.busy:
+            self.busy -= 1
+            return web.Response(status=503)
+        self.urls.remove((await request.json())["url"])
+        return web.Response(text="OK")
+
+    async def server_info(self, _: web.Request) -> web.Response:
+        return web.json_response({"encoder_bootstrap_port": int(self.bootstrap.rpartition(":")[2]), "dtype": "auto"})
+
+    async def model_info(self, _: web.Request) -> web.Response:
+        return web.json_response(self.model)
+
+
+async def serve(*routes: web.RouteDef) -> tuple[web.AppRunner, str]:
+    app = web.Application()
+    app.add_routes(routes)
+    runner = web.AppRunner(app, shutdown_timeout=0.1)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    return runner, f"http://127.0.0.1:{runner.addresses[0][1]}"
+
+
+@asynccontextmanager
+async def lists() -> AsyncIterator[Lists]:
+    made = Lists()
+    first, made.bootstrap = await serve(
+        web.get("/list_encoder_urls", made.listed),
+        web.post("/register_encoder_url", made.register),
+        web.delete("/unregister_encoder_url", made.unregister),
+    )
+    second, made.api = await serve(web.get("/server_info", made.server_info), web.get("/model_info", made.model_info))
+    try:
+        yield made
+    finally:
+        await first.cleanup()
+        await second.cleanup()
+
+
+async def until(done: Callable[[], object]) -> None:
+    while not await asyncio.to_thread(done):
+        await asyncio.sleep(0.05)
+
+
+async def test_from_ready_to_gone(start_encoder: StartEncoder, qwen2_5_vl: Path) -> None:
+    """Registered by the API's address; a list that is lost is filled again; a refusal to unregister is not the end."""
+    async with lists() as made:
+        encoder = await asyncio.to_thread(
+            lambda: start_encoder(qwen2_5_vl, *SGLANG, "--register", made.api).wait_until_ready()
+        )
+        await until(lambda: made.urls)
+        assert made.urls == [encoder.sglang]
+        assert encoder.metric("encoder_sglang_registered") == 1
+        made.busy = 2
+        encoder.terminate()
+        assert await asyncio.to_thread(encoder.wait) == 0
+        assert made.urls == []
+        assert made.calls == ["register", "unregister", "unregister", "unregister"]
+
+
+async def test_a_restarted_language_server_is_told_anew(start_encoder: StartEncoder, qwen2_5_vl: Path) -> None:
+    async with lists() as made:
+        encoder = await asyncio.to_thread(
+            lambda: start_encoder(qwen2_5_vl, *SGLANG, "--register", made.bootstrap).wait_until_ready()
+        )
+        await until(lambda: made.urls)
+        made.away = True
+        await until(lambda: "cannot register" in encoder.log)
+        made.urls.clear()
+        made.away = False
+        await until(lambda: made.urls)
+        assert made.urls == [encoder.sglang]
+
+
+async def test_of_another_model_it_stays_away(start_encoder: StartEncoder, qwen2_5_vl: Path) -> None:
+    async with lists() as made:
+        made.model = {**MODEL, "model_type": "qwen2_vl"}
+        encoder = await asyncio.to_thread(
+            lambda: start_encoder(qwen2_5_vl, *SGLANG, "--register", made.api).wait_until_ready()
+        )
+        await until(lambda: "INCOMPATIBLE" in encoder.log)
+        assert "its model_type is qwen2_vl, here it is qwen2_5_vl" in encoder.log
+        made.model = MODEL
+        await until(lambda: made.urls)
+
+
+async def test_whatever_answers_there_does_not_end_it(start_encoder: StartEncoder, qwen2_5_vl: Path) -> None:
+    async with lists() as made:
+        made.model = ["no", "object"]
+        encoder = await asyncio.to_thread(
+            lambda: start_encoder(qwen2_5_vl, *SGLANG, "--register", made.api).wait_until_ready()
+        )
+        await until(lambda: "cannot register" in encoder.log)
+        assert encoder.get("/readyz")[0] == 200
+        assert made.urls == []
