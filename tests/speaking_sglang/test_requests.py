@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from fleet_encoder.errors import Invalid
 from fleet_encoder.job import Source
 from fleet_encoder.wire.sglang import request as requests
-from fleet_encoder.wire.sglang.request import Item, decode, encode_request, receiver, source
+from fleet_encoder.wire.sglang.media_items import Item, source
+from fleet_encoder.wire.sglang.request import decode, encode_request, receiver
 
 GOOD: dict[str, Any] = {
     "mm_items": ["https://example.com/a.png"],

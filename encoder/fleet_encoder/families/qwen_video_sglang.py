@@ -1,6 +1,6 @@
 """Video of a Qwen vision model as SGLang's own encoder prepares it: `Preparation` beside the family's own."""
 
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 import torch
 from torch.nn import functional
@@ -9,9 +9,30 @@ from fleet_client.protocol import Modality, Sampling
 from fleet_encoder.families import qwen_sglang
 from fleet_encoder.families.base import Features, Fit, Media, MediaInfo, Video, VideoInfo
 from fleet_encoder.families.qwen_patches import SLICE, to_device
+from fleet_encoder.families.qwen_rules import Rules
 
-if TYPE_CHECKING:
-    from fleet_encoder.families.qwen_vision import QwenVision
+
+class Vision(Protocol):
+    """What is wanted of the family, which makes all but video: see `QwenVision`."""
+
+    audio_rate: int
+    rules: Rules
+
+    def patches(self, info: MediaInfo, frames: int = 1) -> int:
+        """Of an item as the family prepares it."""
+        ...
+
+    def grid_patches(self, width: int, height: int, frames: int) -> int:
+        """Of a clip whose frames are of that size."""
+        ...
+
+    def preprocess(self, media: Media, device: torch.device) -> Features:
+        """The family's own preparation."""
+        ...
+
+    def video_features(self, media: Video, frames: torch.Tensor, device: torch.device) -> Features:
+        """The family's own, of frames that were resized already."""
+        ...
 
 
 def bilinear(frames: torch.Tensor, width: int, height: int) -> torch.Tensor:
@@ -29,7 +50,7 @@ def bilinear(frames: torch.Tensor, width: int, height: int) -> torch.Tensor:
 class SglangVideo:
     """See `Preparation`. All but video is the family's own."""
 
-    def __init__(self, family: "QwenVision") -> None:
+    def __init__(self, family: Vision) -> None:
         self.audio_rate = family.audio_rate
         self.differs: dict[Modality, str] = {"video": "sglang"}
         self._family = family

@@ -13,7 +13,8 @@ from fleet_encoder.errors import Busy, Invalid, ItemError
 from fleet_encoder.families.base import Preparation
 from fleet_encoder.job import Job, Outcome
 from fleet_encoder.pipeline import Pipeline
-from fleet_encoder.wire.sglang.request import EncodeRequest, Item
+from fleet_encoder.wire.sglang.media_items import Item
+from fleet_encoder.wire.sglang.request import EncodeRequest
 
 JOIN_INLINE_BYTES = 1 << 18
 """Embeddings up to so many bytes are put together faster than they are handed to a thread."""

@@ -11,20 +11,18 @@ import msgspec
 
 from fleet_client.protocol import MAX_ITEMS, Modality
 from fleet_encoder.errors import Invalid
-from fleet_encoder.job import Source
 from fleet_encoder.sources import urls
+from fleet_encoder.wire.sglang import media_items
+from fleet_encoder.wire.sglang.media_items import Item
+from fleet_encoder.wire.sglang.showing import shown
 
 MAX_PARTS = 4096
 MAX_RECEIVERS = 1024
 """Ranks of one language server."""
 
 MAX_ID = 1024
-SHOWN = 60
-"""Characters of a value that a message shows."""
-
 _MODALITIES: dict[str, Modality] = {"IMAGE": "image", "VIDEO": "video", "AUDIO": "audio"}
 _PORT = re.compile("[0-9]{1,5}")
-_HASH = re.compile(r"(?:sha256:)?([0-9a-fA-F]{64})")
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,19 +40,6 @@ class Part:
     num_parts: int
     part_idx: int
     modality: Modality
-
-
-@dataclass(frozen=True, slots=True)
-class Item:
-    """One of the part's media.
-
-    Attributes:
-        source: Where they are.
-        sha256: Of the file, in hexadecimal, where the caller knows it.
-    """
-
-    source: Source
-    sha256: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,17 +93,17 @@ def encode_request(body: dict[str, Any]) -> EncodeRequest:
     name = body.get("modality")
     modality = _MODALITIES.get(name.upper()) if isinstance(name, str) else None
     if modality is None:
-        raise Invalid(f"modality {_shown(body.get('modality'))}: give IMAGE, VIDEO or AUDIO")
+        raise Invalid(f"modality {shown(body.get('modality'))}: give IMAGE, VIDEO or AUDIO")
     num_parts, part_idx = body.get("num_parts"), body.get("part_idx")
     if not _is_int(num_parts) or not 0 < num_parts <= MAX_PARTS:
-        raise Invalid(f"num_parts is {_shown(num_parts)}: give 1 to {MAX_PARTS}")
+        raise Invalid(f"num_parts is {shown(num_parts)}: give 1 to {MAX_PARTS}")
     if not _is_int(part_idx) or not 0 <= part_idx < num_parts:
-        raise Invalid(f"part_idx is {_shown(part_idx)}: give 0 to {num_parts - 1}, as num_parts is {num_parts}")
+        raise Invalid(f"part_idx is {shown(part_idx)}: give 0 to {num_parts - 1}, as num_parts is {num_parts}")
     listed = body.get("mm_items")
     flat = _flat(listed if isinstance(listed, list) else [listed])
     if not 0 < len(flat) <= MAX_ITEMS:
         raise Invalid(f"mm_items has {len(flat)} items: send 1 to {MAX_ITEMS}")
-    items = tuple(_item(each) for each in flat)
+    items = tuple(media_items.item(each) for each in flat)
     return EncodeRequest(Part(req_id, num_parts, part_idx, modality), items, _endpoints(body))
 
 
@@ -130,10 +115,10 @@ def receiver(body: dict[str, Any]) -> Receiver:
     """
     count, where = body.get("receive_count"), body.get("receive_url")
     if not _is_int(count) or not 0 < count <= MAX_RECEIVERS:
-        raise Invalid(f"receive_count is {_shown(count)}: give 1 to {MAX_RECEIVERS}")
+        raise Invalid(f"receive_count is {shown(count)}: give 1 to {MAX_RECEIVERS}")
     host, _, port = where.rpartition(":") if isinstance(where, str) else ("", "", "")
     if not _PORT.fullmatch(port):
-        raise Invalid(f"receive_url is {_shown(where)}: give host:port")
+        raise Invalid(f"receive_url is {shown(where)}: give host:port")
     return Receiver(_req_id(body), count, endpoint(host, int(port)))
 
 
@@ -145,48 +130,8 @@ def endpoint(host: str, port: int) -> str:
     """
     name = urls.host_name(host.strip("[]"))
     if not name or not 0 < port < 65536:
-        raise Invalid(f"{_shown(f'{host}:{port}')} is no address of a language server: give its host and port")
+        raise Invalid(f"{shown(f'{host}:{port}')} is no address of a language server: give its host and port")
     return f"tcp://[{name}]:{port}" if ":" in name else f"tcp://{name}:{port}"
-
-
-def source(text: str) -> Source:
-    """Where an item's media are: an http, https, file or data URL, a path, or bare base64.
-
-    Raises:
-        Invalid: It is empty.
-    """
-    if not text:
-        raise Invalid("an item of mm_items is empty: give an URL, or base64")
-    if text.startswith("data:"):
-        return Source(url=text, size=len(text) * 3 // 4)
-    if text.startswith(("http://", "https://", "file:")):
-        return Source(url=text)
-    if text.startswith("/") and _is_path(text):
-        return Source(url="file://" + _quoted(text))
-    return Source(url="data:;base64," + text, size=len(text) * 3 // 4)
-
-
-def _is_path(text: str) -> bool:
-    """Base64 may start with a slash, too: of a JPEG it does. A path is short, and has a dot or is no base64."""
-    return len(text) < 4096 and not (len(text) % 4 == 0 and len(text) > 256 and "." not in text)
-
-
-def _quoted(path: str) -> str:
-    return "".join(f"%{ord(each):02X}" if each in "%?# " else each for each in path)
-
-
-def _item(item: Any) -> Item:
-    if isinstance(item, str):
-        return Item(source(item))
-    if not isinstance(item, dict) or not isinstance(item.get("url"), str):
-        raise Invalid(f"an item of mm_items is {_kind(item)}: give a string, or an object with `url`, a string")
-    content = item.get("content_hash")
-    if content is None:
-        return Item(source(item["url"]))
-    match = _HASH.fullmatch(content) if isinstance(content, str) else None
-    if match is None:
-        raise Invalid(f"content_hash is {_shown(content)}: give sha256: and 64 hexadecimal digits")
-    return Item(source(item["url"]), match[1].lower())
 
 
 def _endpoints(body: dict[str, Any]) -> tuple[str, ...]:
@@ -196,9 +141,9 @@ def _endpoints(body: dict[str, Any]) -> tuple[str, ...]:
         return ()
     listed = ports if isinstance(ports, list) else [ports]
     if not all(_is_int(each) for each in listed) or len(listed) > MAX_RECEIVERS:
-        raise Invalid(f"embedding_port is {_shown(ports)}: give a port, or a list of them")
+        raise Invalid(f"embedding_port is {shown(ports)}: give a port, or a list of them")
     if not isinstance(host, str):
-        raise Invalid(f"prefill_host is {_shown(host)}: give the language server's address")
+        raise Invalid(f"prefill_host is {shown(host)}: give the language server's address")
     return tuple(dict.fromkeys(endpoint(host, each) for each in listed))
 
 
@@ -211,7 +156,7 @@ def shown_id(body: dict[str, Any]) -> str:
 def _req_id(body: dict[str, Any]) -> str:
     req_id = shown_id(body)
     if not req_id:
-        raise Invalid(f"req_id is {_shown(body.get('req_id'))}: give a string of 1 to {MAX_ID} printable characters")
+        raise Invalid(f"req_id is {shown(body.get('req_id'))}: give a string of 1 to {MAX_ID} printable characters")
     return req_id
 
 
@@ -222,19 +167,3 @@ def _flat(items: list[Any]) -> list[Any]:
 
 def _is_int(value: Any) -> TypeGuard[int]:
     return isinstance(value, int) and not isinstance(value, bool)
-
-
-def _shown(value: Any) -> str:
-    """Short, whatever it is: a body may hold a value of a hundred megabytes, or media."""
-    if value is None or isinstance(value, bool | int | float):
-        return repr(value)[:SHOWN]
-    if isinstance(value, str):
-        return repr(value[:SHOWN]) + ("..." if len(value) > SHOWN else "")
-    return _kind(value)
-
-
-def _kind(value: Any) -> str:
-    """What it is in JSON."""
-    if isinstance(value, dict):
-        return "an object" + ("" if "url" in value else " without `url`")
-    return "a list" if isinstance(value, list) else {str: "a string", type(None): "null"}.get(type(value), "a number")
