@@ -4,13 +4,11 @@ import asyncio
 import contextlib
 import time
 from collections.abc import Callable
-from typing import Any
 
 import structlog
 import torch
 
-from fleet_client import protocol
-from fleet_encoder import __version__
+from fleet_encoder.about import About
 from fleet_encoder.admission import Admission
 from fleet_encoder.cache import EmbeddingCache
 from fleet_encoder.config import Config, CpuUse
@@ -22,7 +20,7 @@ from fleet_encoder.job import Job
 from fleet_encoder.memory import DecodedMemory, decoded_limit
 from fleet_encoder.metrics import Metrics
 from fleet_encoder.pipeline import Pipeline
-from fleet_encoder.runner.runner import Runner, processor_digest
+from fleet_encoder.runner.runner import Runner
 from fleet_encoder.slots import CpuSlots
 from fleet_encoder.sources.fetch import Fetcher, SourcePolicy
 from fleet_encoder.stages.decode import DecodeAudio, DecodeImage, DecodeVideo
@@ -74,6 +72,7 @@ class Service:
         self.metrics = Metrics()
         self.lifecycle = Lifecycle()
         self.modalities = served_modalities(config.modalities, family)
+        self.about = About(config, family, runner, self.modalities, self.lifecycle)
         on_gpu = runner.device.type != "cpu"
         # On a GPU the launching thread and the event loop need a CPU of their own; the GPU must never wait for one.
         self.slots = CpuSlots(max(1, use.slots - 1) if on_gpu else use.slots)
@@ -110,9 +109,9 @@ class Service:
         self.forward = Forward(self.runner.passes, self._forwarding, config.forward_threads, self.metrics)
         self.pipeline = self._pipeline()
         self.wire = NativeWire(
-            config.bind, self.pipeline, self.welcome, config.media.max_bytes + FRAME_SLACK_BYTES, self.metrics
+            config.bind, self.pipeline, self.about.welcome, config.media.max_bytes + FRAME_SLACK_BYTES, self.metrics
         )
-        self.http = HttpFacade(config.http, self.lifecycle, self.model_info, self.metrics)
+        self.http = HttpFacade(config.http, self.lifecycle, self.about.model_info, self.metrics)
         self.sglang = self._sglang() if config.sglang_http else None
         self.housekeeping = Housekeeping(self, use)
 
@@ -123,7 +122,7 @@ class Service:
             self.fetcher.memory,
             self.family.as_sglang(),
             self.family.sglang_grid_seconds,
-            self.model_info,
+            self.about.model_info,
             self.lifecycle,
             self.metrics,
         )
@@ -184,39 +183,6 @@ class Service:
         if self.forward.pass_seconds > MAX_PASS_SECONDS and not self.pipeline.broken.is_set():
             log.error("a forward pass does not end", seconds=round(self.forward.pass_seconds))
             self.pipeline.broken.set()
-
-    def welcome(self) -> protocol.Welcome:
-        """What this encoder is and takes."""
-        return protocol.Welcome(
-            version=protocol.VERSION,
-            server=f"encoderfleet {__version__}",
-            replica=self.config.replica,
-            model=self.config.model.name,
-            family=self.family.name,
-            fingerprint=self.runner.fingerprint if self.lifecycle.loaded else "",
-            modalities=list(self.modalities),
-            dim=self.family.dim,
-            dtype=str(self.runner.dtype).removeprefix("torch."),
-            max_item_bytes=self.config.media.max_bytes,
-            max_pending_patches=self.config.max_pending_patches,
-            ready=self.lifecycle.ready,
-        )
-
-    def model_info(self) -> dict[str, Any]:
-        """What is served, in the words of SGLang's servers: for who compares it with a language server."""
-        return {
-            "model_path": str(self.config.model),
-            "revision": self.config.revision or None,
-            "model_type": self.family.name,
-            "architectures": sorted(self.family.architectures),
-            "dtype": str(self.runner.dtype).removeprefix("torch."),
-            "hidden_size": self.family.dim,
-            "modalities": list(self.modalities),
-            "processor_sha256": processor_digest(self.family.settings),
-            "fingerprint": self.runner.fingerprint if self.lifecycle.loaded else None,
-            "is_encoder": True,
-            "version": __version__,
-        }
 
     async def run(self, stop: asyncio.Event) -> int:
         """Serve until `stop` is set, then drain.
