@@ -5,6 +5,7 @@ What it does beside that is told by arguments: how long it starts and drains, wh
 
 import argparse
 import os
+import queue
 import signal
 import socket
 import sys
@@ -57,12 +58,16 @@ def main() -> None:
         print(f"setting {replica} is wrong", file=sys.stderr)
         sys.exit(options.exit)
 
-    stop = threading.Event()
+    # Not an Event: its lock may be held by the very thread that a signal interrupts.
+    asked: queue.SimpleQueue[None] = queue.SimpleQueue()
+    signals = 0
 
     def asked_to_stop(*_: object) -> None:
-        if stop.is_set():
+        nonlocal signals
+        signals += 1
+        if signals > 1:
             os._exit(143)
-        stop.set()
+        asked.put(None)
 
     signal.signal(signal.SIGTERM, signal.SIG_IGN if options.deaf else asked_to_stop)
     wire = listening_socket(int(os.environ["ENCODERFLEET_BIND"].rpartition(":")[2]))
@@ -75,7 +80,7 @@ def main() -> None:
         print(f"line {number} of many, and it is rather long: {'-' * 60}", flush=True)
     Probes.state = "ready"
     print("serving", flush=True)
-    stop.wait()
+    asked.get()
     Probes.state = "draining: finishing what it has"
     print("draining", flush=True)
     time.sleep(options.drain)
