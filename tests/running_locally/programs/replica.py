@@ -5,7 +5,6 @@ What it does beside that is told by arguments: how long it starts and drains, wh
 
 import argparse
 import os
-import queue
 import signal
 import socket
 import sys
@@ -58,18 +57,10 @@ def main() -> None:
         print(f"setting {replica} is wrong", file=sys.stderr)
         sys.exit(options.exit)
 
-    # Not an Event: its lock may be held by the very thread that a signal interrupts.
-    asked: queue.SimpleQueue[None] = queue.SimpleQueue()
-    signals = 0
-
-    def asked_to_stop(*_: object) -> None:
-        nonlocal signals
-        signals += 1
-        if signals > 1:
-            os._exit(143)
-        asked.put(None)
-
-    signal.signal(signal.SIGTERM, signal.SIG_IGN if options.deaf else asked_to_stop)
+    # Waited for, not handled: a handler may come just before a wait that would never end then.
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
+    if options.deaf:
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
     wire = listening_socket(int(os.environ["ENCODERFLEET_BIND"].rpartition(":")[2]))
     server = ThreadingHTTPServer(("127.0.0.1", int(os.environ["ENCODERFLEET_HTTP"].rpartition(":")[2])), Probes)
     server.daemon_threads = True
@@ -80,7 +71,13 @@ def main() -> None:
         print(f"line {number} of many, and it is rather long: {'-' * 60}", flush=True)
     Probes.state = "ready"
     print("serving", flush=True)
-    asked.get()
+    signal.sigwait({signal.SIGTERM})
+
+    def second() -> None:
+        signal.sigwait({signal.SIGTERM})
+        os._exit(143)
+
+    threading.Thread(target=second, daemon=True).start()
     Probes.state = "draining: finishing what it has"
     print("draining", flush=True)
     time.sleep(options.drain)
