@@ -59,8 +59,6 @@ def main() -> None:
 
     # Waited for, not handled: a handler may come just before a wait that would never end then.
     signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
-    if options.deaf:
-        signal.signal(signal.SIGTERM, signal.SIG_IGN)
     wire = listening_socket(int(os.environ["ENCODERFLEET_BIND"].rpartition(":")[2]))
     server = ThreadingHTTPServer(("127.0.0.1", int(os.environ["ENCODERFLEET_HTTP"].rpartition(":")[2])), Probes)
     server.daemon_threads = True
@@ -71,6 +69,8 @@ def main() -> None:
         print(f"line {number} of many, and it is rather long: {'-' * 60}", flush=True)
     Probes.state = "ready"
     print("serving", flush=True)
+    if options.deaf:
+        threading.Event().wait()
     signal.sigwait({signal.SIGTERM})
 
     def second() -> None:
