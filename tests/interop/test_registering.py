@@ -17,7 +17,7 @@ ENCODERS, SERVERS = addresses(4), addresses(2)
 
 
 def nothing_is_written(operator: OperatorProcess) -> bool:
-    """While lists are looked at four times. What came before, such as pods' events, may be written of a little later."""
+    """While lists are looked at four times. What came before, such as news of pods, may be written a little later."""
     before, looks = operator.writes(), operator.metric("encoderfleet_registry_requests_total", request="list")
     until(lambda: operator.metric("encoderfleet_registry_requests_total", request="list") >= looks + 4)
     return operator.writes() == before
