@@ -49,7 +49,7 @@ class JsonReport(Report):
                 "name": replica.name,
                 "endpoint": replica.ports.endpoint,
                 "http": f"http://{replica.ports.http_address}",
-                "sglang": f"http://{replica.ports.sglang_address}" if replica.ports.sglang_address else None,
+                "sglang": replica.ports.sglang_url or None,
                 "pid": pid,
                 "cpus": None if replica.cpus is None else sorted(replica.cpus),
                 "env": replica.env,

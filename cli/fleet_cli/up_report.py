@@ -75,7 +75,7 @@ class Report(ABC):
     @property
     def sglang_flags(self) -> str:
         """What to start a language server of SGLang with; empty where none is served."""
-        urls = [f"http://{each.ports.sglang_address}" for each in self.replicas if each.ports.sglang_address]
+        urls = [each.ports.sglang_url for each in self.replicas if each.ports.sglang_url]
         return f"--encoder-urls {' '.join(urls)} --encoder-transfer-backend zmq_to_tokenizer" if urls else ""
 
     def failed(self, message: str) -> None:

@@ -8,7 +8,8 @@ from fleet_encoder import __version__
 from fleet_encoder.config import Config
 from fleet_encoder.drain import Lifecycle
 from fleet_encoder.families.base import Family
-from fleet_encoder.runner.runner import Runner, processor_digest
+from fleet_encoder.runner.placement import dtype_name
+from fleet_encoder.runner.runner import Runner, settings_digest
 
 
 class About:
@@ -42,7 +43,7 @@ class About:
             fingerprint=self.runner.fingerprint if self.lifecycle.loaded else "",
             modalities=list(self.modalities),
             dim=self.family.dim,
-            dtype=str(self.runner.dtype).removeprefix("torch."),
+            dtype=dtype_name(self.runner.dtype),
             max_item_bytes=self.config.media.max_bytes,
             max_pending_patches=self.config.max_pending_patches,
             ready=self.lifecycle.ready,
@@ -55,10 +56,10 @@ class About:
             "revision": self.config.revision or None,
             "model_type": self.family.name,
             "architectures": sorted(self.family.architectures),
-            "dtype": str(self.runner.dtype).removeprefix("torch."),
+            "dtype": dtype_name(self.runner.dtype),
             "hidden_size": self.family.dim,
             "modalities": list(self.modalities),
-            "processor_sha256": processor_digest(self.family.settings),
+            "processor_sha256": settings_digest(self.family.settings),
             "fingerprint": self.runner.fingerprint if self.lifecycle.loaded else None,
             "is_encoder": True,
             "version": __version__,

@@ -156,7 +156,7 @@ async def serve(config: Config, context: click.Context) -> None:
             directory = hub.fetch_settings(str(config.model), config.revision)
             fetch = partial(hub.fetch_weights, str(config.model), directory)
         from fleet_encoder.families import family_for
-        from fleet_encoder.runner.placement import choose_compute_dtype, choose_device, choose_dtype
+        from fleet_encoder.runner.placement import choose_compute_dtype, choose_device, choose_dtype, dtype_name
         from fleet_encoder.runner.runner import Runner
         from fleet_encoder.service import Service
 
@@ -175,7 +175,7 @@ async def serve(config: Config, context: click.Context) -> None:
     device = choose_device(config.device)
     compute_dtype = choose_compute_dtype(dtype, device, cpu_features())
     if compute_dtype is not dtype:
-        log.info("this CPU has no instructions for it: computed in float32", dtype=str(dtype).removeprefix("torch."))
+        log.info("this CPU has no instructions for it: computed in float32", dtype=dtype_name(dtype))
     runner = Runner(directory, family, device, dtype, fetch, compute_dtype)
     stop = asyncio.Event()
     service = Service(config, use, family, runner)

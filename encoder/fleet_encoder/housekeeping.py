@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from fleet_encoder import __version__
 from fleet_encoder.config import CpuUse
+from fleet_encoder.runner.placement import dtype_name
 from fleet_machine import throttling
 
 if TYPE_CHECKING:
@@ -65,7 +66,7 @@ class Housekeeping:
                 "model": config.model.name,
                 "family": service.family.name,
                 "device": service.runner.device.type,
-                "dtype": str(service.runner.dtype).removeprefix("torch."),
+                "dtype": dtype_name(service.runner.dtype),
                 "fingerprint": service.runner.fingerprint,
             }
         )

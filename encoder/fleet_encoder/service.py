@@ -20,6 +20,7 @@ from fleet_encoder.job import Job
 from fleet_encoder.memory import DecodedMemory, decoded_limit
 from fleet_encoder.metrics import Metrics
 from fleet_encoder.pipeline import Pipeline
+from fleet_encoder.runner.placement import dtype_name
 from fleet_encoder.runner.runner import Runner
 from fleet_encoder.slots import CpuSlots
 from fleet_encoder.sources.fetch import Fetcher, SourcePolicy
@@ -228,7 +229,7 @@ class Service:
             "weights read",
             megabytes=round(loaded.bytes / 1e6, 1),
             seconds=round(loaded.seconds, 2),
-            dtype=str(self.runner.dtype).removeprefix("torch."),
+            dtype=dtype_name(self.runner.dtype),
             device=str(self.runner.device),
         )
         started = time.monotonic()

@@ -11,6 +11,11 @@ from fleet_encoder.families.model_files import read_config
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 
 
+def dtype_name(dtype: torch.dtype) -> str:
+    """Such as `bfloat16`: what the wires, logs and metrics say."""
+    return str(dtype).removeprefix("torch.")
+
+
 def choose_device(setting: str) -> torch.device:
     """`auto` is a GPU where there is one.
 

@@ -79,7 +79,7 @@ class Runner:
             # A GPU resizes in float where a CPU rounds in between: pixels differ by one level, embeddings by 1e-2.
             "device": self.device.type,
         }
-        self._fingerprint = hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()
+        self._fingerprint = settings_digest(identity)
         return loaded
 
     def warm_up(self) -> None:
@@ -134,6 +134,6 @@ def _is_whole(tensor: torch.Tensor) -> bool:
     return tensor.is_contiguous() and tensor.untyped_storage().nbytes() == tensor.nbytes
 
 
-def processor_digest(settings: dict[str, Any]) -> str:
-    """SHA-256 of what the processors' files say: equal ones prepare media alike."""
+def settings_digest(settings: dict[str, Any]) -> str:
+    """SHA-256 of settings, whatever their order."""
     return hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()

@@ -22,6 +22,7 @@ from fleet_encoder.job import Job, Outcome, Source
 from fleet_encoder.logs import Sparse
 from fleet_encoder.metrics import Metrics
 from fleet_encoder.pipeline import Pipeline
+from fleet_encoder.runner.placement import dtype_name
 from fleet_encoder.wire import validate
 from fleet_encoder.wire.outbox import Outbox
 
@@ -189,7 +190,7 @@ class NativeWire:
             id=job.request,
             index=job.index,
             status=protocol.Status.OK,
-            tensor=protocol.Tensor(frame=0, dtype=str(rows.dtype).removeprefix("torch."), shape=list(rows.shape)),
+            tensor=protocol.Tensor(frame=0, dtype=dtype_name(rows.dtype), shape=list(rows.shape)),
             meta=outcome.embedding.meta,
             cached=outcome.shared,
             stage_ms=_milliseconds(job.stage_seconds),

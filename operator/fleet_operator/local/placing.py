@@ -85,7 +85,7 @@ def place(
             "ENCODERFLEET_HTTP": ports[number].http_address,
             "ENCODERFLEET_SGLANG_HTTP": ports[number].sglang_address,
             "ENCODERFLEET_REGISTER": ",".join(register),
-            "ENCODERFLEET_ADVERTISE": f"http://{ports[number].sglang_address}" if register else "",
+            "ENCODERFLEET_ADVERTISE": ports[number].sglang_url if register else "",
             "ENCODERFLEET_LOG_FORMAT": log_format,
             "CUDA_VISIBLE_DEVICES": gpus_for(gpus, number, plan.gpus_per_replica),
         }

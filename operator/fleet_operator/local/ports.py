@@ -47,6 +47,11 @@ class Ports:
         """Host and port for language servers; empty where there is none."""
         return "" if self.sglang is None else f"{HOST}:{self.sglang}"
 
+    @property
+    def sglang_url(self) -> str:
+        """What language servers are told; empty where there is none."""
+        return self.sglang_address and f"http://{self.sglang_address}"
+
 
 def pairs(first: int) -> Iterator[Ports]:
     """The ports of replica 0, 1, ... counted from `first`: two each."""

@@ -75,7 +75,7 @@ class World:
     def _changed(self, replica: Replica, change: Change) -> None:
         """Language servers are told of a crash in the background: a line of output waits for none of them."""
         if replica.ports.sglang is not None:
-            url = f"http://{replica.ports.sglang_address}"
+            url = replica.ports.sglang_url
             if change.state is State.CRASHED:
                 self._farewell.died(url)
             elif change.state is State.READY:

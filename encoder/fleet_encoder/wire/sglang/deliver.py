@@ -13,6 +13,7 @@ from cachetools import LRUCache
 
 from fleet_encoder.errors import AskedTwice, ItemError
 from fleet_encoder.metrics import Metrics
+from fleet_encoder.runner.placement import dtype_name
 from fleet_encoder.wire.sglang import frames
 from fleet_encoder.wire.sglang.items import Items, joined
 from fleet_encoder.wire.sglang.outgoing import Outgoing
@@ -80,19 +81,18 @@ class Deliveries:
             asyncio.CancelledError: The caller is gone; so is its work.
         """
         part = request.part
-        key = part.req_id, part.part_idx
         # Receivers that tell where they are by a call of their own want it anew by telling it anew.
-        delivered = any((key, each) in self._delivered for each in request.endpoints)
-        if key in self._under_way or delivered:
+        delivered = any((part.key, each) in self._delivered for each in request.endpoints)
+        if part.key in self._under_way or delivered:
             raise AskedTwice(f"part {part.part_idx} of {part.req_id!r} was asked for before: it is delivered once")
-        self._under_way.add(key)
+        self._under_way.add(part.key)
         work = asyncio.ensure_future(self._counted(request, submitted))
         work.add_done_callback(lambda done: done.cancelled() or done.exception())  # who has hung up hears of nothing
         try:
             await asyncio.shield(work)
         except asyncio.CancelledError:
             # SGLang hangs up as soon as it has its embedding: what is on its way arrives, and is a success.
-            if key not in self._leaving:
+            if part.key not in self._leaving:
                 work.cancel()
             raise
 
@@ -109,8 +109,8 @@ class Deliveries:
             about = {"request": part.req_id, "modality": part.modality, "items": len(request.items), "rows": rows}
             log.info("request done", **about, ms=round(1000 * (time.monotonic() - began), 1))
         finally:
-            self._under_way.discard((part.req_id, part.part_idx))
-            self._leaving.discard((part.req_id, part.part_idx))
+            self._under_way.discard(part.key)
+            self._leaving.discard(part.key)
             if status == "error":
                 self._receivers.forget(part.req_id)  # or another request of that id would be sent there
             self.active -= 1
@@ -131,14 +131,14 @@ class Deliveries:
             part,
             rows=len(whole),
             dim=whole.shape[1],
-            dtype=str(whole.dtype).removeprefix("torch."),
+            dtype=dtype_name(whole.dtype),
             metas=[each.meta for each in embeddings],
             grid_seconds=self._grid_seconds,
         )
         payload = whole.flatten().view(torch.uint8).numpy().data
         async with self._outgoing.hold(len(payload)):
             endpoints = request.endpoints or await self._receivers.wait(part.req_id, deadline - time.monotonic())
-            self._leaving.add((part.req_id, part.part_idx))
+            self._leaving.add(part.key)
             with self._metrics.sglang_delivery_seconds.time():
                 sends = (self._deliver(request, each, [described, payload]) for each in endpoints)
                 ends = await asyncio.gather(*sends, return_exceptions=True)  # each rank is seen to its end
@@ -148,12 +148,12 @@ class Deliveries:
 
     async def _deliver(self, request: EncodeRequest, endpoint: str, message: list[Any]) -> None:
         """To one receiver. It is remembered from the moment on where it may have arrived."""
-        key = request.part.req_id, request.part.part_idx
-        self._delivered[key, endpoint] = None
+        key = request.part.key, endpoint
+        self._delivered[key] = None
         try:
             await self._push.send(endpoint, message, keep=not request.endpoints)
         except ItemError:
-            self._delivered.pop((key, endpoint), None)
+            self._delivered.pop(key, None)
             raise
         self._metrics.sent_bytes.inc(len(message[1]))
 

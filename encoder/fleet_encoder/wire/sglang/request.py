@@ -41,6 +41,11 @@ class Part:
     part_idx: int
     modality: Modality
 
+    @property
+    def key(self) -> tuple[str, int]:
+        """By which two requests for the same part are known."""
+        return self.req_id, self.part_idx
+
 
 @dataclass(frozen=True, slots=True)
 class EncodeRequest:
