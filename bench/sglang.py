@@ -8,16 +8,13 @@ in each round, alone. JSON lines on stdout, a table at the end. `docs/performanc
 
 import argparse
 import json
-import os
 import subprocess
 import sys
-import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from time import monotonic, sleep
 
 from rich.box import SIMPLE
 from rich.console import Console
@@ -25,13 +22,13 @@ from rich.table import Table
 from tests.cluster import ports
 from tests.interop import install, model, sglang_process
 
-from bench import machine, sglang_faults
+from bench import machine, sglang_faults, systems
 from bench.media import videos, write_photos
 from bench.pipeline import planned_environment
 from bench.report import WIDTH, emit, verdict
 from bench.slow_site import SlowSite
 from bench.stats import Target, medians, percentile, undisturbed
-from bench.systems import READY_SECONDS, STEERING, BenchError
+from bench.systems import BenchError
 
 STALL_SECONDS = 2.5
 FAULT_SECONDS = 45.0
@@ -133,47 +130,17 @@ TITLES = {
 }
 
 
-def wait_until_healthy(url: str, process: "subprocess.Popen[bytes]") -> None:
-    """Ask until it answers 200.
-
-    Raises:
-        BenchError: It ended, or takes too long.
-    """
-    until = monotonic() + READY_SECONDS
-    while process.poll() is None and monotonic() < until:
-        try:
-            with urllib.request.urlopen(url, timeout=5):
-                return
-        except OSError:
-            sleep(0.1)
-    raise BenchError("our encoder did not become ready")
-
-
-@contextmanager
-def ours(plan: dict[str, str], directory: Path) -> Iterator[tuple[str, int]]:
-    """One encoder with the environment that its pool's plan gives it; its URL and process."""
-    (port,) = ports.free(1)
-    environment = {key: value for key, value in os.environ.items() if not key.startswith(STEERING)}
-    environment |= {**plan, "ENCODERFLEET_SGLANG_HTTP": f"127.0.0.1:{port}", "ENCODERFLEET_BIND": "tcp://127.0.0.1:0"}
-    environment |= {"ENCODERFLEET_HTTP": "127.0.0.1:0", "ENCODERFLEET_DTYPE": "bfloat16"}
-    with (directory / "ours.log").open("ab") as stream:
-        process = subprocess.Popen([sys.executable, "-m", "fleet_encoder"], env=environment, stderr=stream)
-    try:
-        wait_until_healthy(f"http://127.0.0.1:{port}/health", process)
-        yield f"http://127.0.0.1:{port}", process.pid
-    finally:
-        process.terminate()
-        process.wait()
-
-
 @contextmanager
 def started(
     name: str, python: Path, directory: Path, checkpoint: Path, plan: dict[str, str]
 ) -> Iterator[tuple[str, int]]:
     """One of the systems; its URL and process."""
     if name == "ours":
-        with ours(plan, directory) as running:
-            yield running
+        (port,) = ports.free(1)
+        endpoint = systems.free_endpoint()
+        wire = {"ENCODERFLEET_SGLANG_HTTP": f"127.0.0.1:{port}", "ENCODERFLEET_DTYPE": "bfloat16"}
+        with systems.running(systems.ours({**plan, **wire}, endpoint), endpoint, directory / "ours.log") as ready:
+            yield f"http://127.0.0.1:{port}", ready.pid
         return
     environment = {"SGLANG_ENCODER_MAX_BATCH_SIZE": "1"} if name.endswith("1") else {}
     with sglang_process.Encoder(python, checkpoint, directory, **environment) as server:

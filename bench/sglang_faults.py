@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from time import monotonic, sleep
 
-from tests.interop.callers import Callers, wait_for_encoders
+from tests.interop.callers import Callers, pool_of_two, wait_for_encoders
 from tests.interop.sglang_process import Encoder, LanguageServer, together
 from tests.running_locally.running_up import Up
 
@@ -19,25 +19,13 @@ CALLERS = 4
 BEFORE = 20
 """Chats until the fault."""
 
-POOL = """\
-apiVersion: encoderfleet.io/v1alpha1
-kind: EncoderPool
-metadata: {{name: photos}}
-spec:
-  model: {{path: {model}, dtype: bfloat16}}
-  replicas: 2
-  resources: {{cpus: 1}}
-  cache: {{size: 0}}
-"""
-
 FAULTS = {"SIGTERM": signal.SIGTERM, "SIGKILL": signal.SIGKILL}
 
 
 @contextmanager
 def our_pool(server: LanguageServer, model: Path, directory: Path) -> Iterator[int]:
     """Two encoders, registered; the process of one."""
-    pool = directory / "pool.yaml"
-    pool.write_text(POOL.format(model=model))
+    pool = pool_of_two(directory, model)
     with Up(pool, "--sglang", "--register", server.url, "--quiet", "-o", "json", replica=None) as up:
         replicas = up.event("ready")["replicas"]
         wait_for_encoders(server, {each["sglang"] for each in replicas})

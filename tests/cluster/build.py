@@ -27,7 +27,7 @@ def ensure(say: Say = print) -> Programs:
     """
     if (there := programs.find()) is not None:
         return there
-    with locked(say):
+    with locked(root(), "==> another run builds the control plane; waiting for it", say):
         started = monotonic()
         _build_missing(say)
         if programs.find_tool("kubectl") is None or programs.find_tool("helm") is None:

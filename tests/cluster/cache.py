@@ -15,10 +15,15 @@ class MissingProgramError(Exception):
     """A program of the control plane is not there and cannot be made; one line that says what to install."""
 
 
+def cache(name: str) -> Path:
+    """The folder of what is called `name`."""
+    base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    return Path(base) / "encoderfleet" / name
+
+
 def root() -> Path:
     """The cache folder of the control plane."""
-    base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    return Path(base) / "encoderfleet" / "control-plane"
+    return cache("control-plane")
 
 
 def folder(name: str, *inputs: bytes) -> Path:
@@ -30,13 +35,19 @@ def folder(name: str, *inputs: bytes) -> Path:
 
 
 @contextmanager
-def locked(say: Say) -> Iterator[None]:
-    """Hold the cache for writing: two runs never build at once. The kernel lets go where a run is killed."""
-    root().mkdir(parents=True, exist_ok=True)
-    with (root() / "lock").open("w") as lock:
+def locked(where: Path, waiting: str, say: Say) -> Iterator[None]:
+    """Hold a cache for writing: two runs never make it at once. The kernel lets go where a run is killed.
+
+    Args:
+        where: Its folder.
+        waiting: What to say where another run has it.
+        say: Says it.
+    """
+    where.mkdir(parents=True, exist_ok=True)
+    with (where / "lock").open("w") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            say("==> another run builds the control plane; waiting for it")
+            say(waiting)
             fcntl.flock(lock, fcntl.LOCK_EX)
         yield

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from tests.cluster import build
 from tests.cluster import nodes as pretend
-from tests.cluster.cache import MissingProgramError
+from tests.cluster.cache import MissingProgramError, Say
 from tests.cluster.control_plane import ControlPlane
 from tests.cluster.definitions import define
 from tests.cluster.programs import Programs
@@ -23,14 +23,20 @@ LABEL = "encoderfleet.io/test-nodes"
 
 def pytest_collection_finish(session: pytest.Session) -> None:
     """Build what is missing, with lines in the terminal."""
-    wanted = any("control_plane" in getattr(item, "fixturenames", ()) for item in session.items)
+    if (say := lines_for(session, "control_plane")) is not None:
+        try:
+            session.config.stash[PROGRAMS] = build.ensure(say)
+        except MissingProgramError as error:
+            session.config.stash[PROGRAMS] = error
+
+
+def lines_for(session: pytest.Session, fixture: str) -> Say | None:
+    """Where to say what is made for a fixture before the first test; None where none of the tests will use it."""
+    wanted = any(fixture in getattr(item, "fixturenames", ()) for item in session.items)
     if not wanted or session.config.option.collectonly:
-        return
+        return None
     terminal = session.config.pluginmanager.get_plugin("terminalreporter")
-    try:
-        session.config.stash[PROGRAMS] = build.ensure(terminal.write_line if terminal else print)
-    except MissingProgramError as error:
-        session.config.stash[PROGRAMS] = error
+    return terminal.write_line if terminal else print
 
 
 def built_programs(config: pytest.Config) -> Programs:

@@ -11,6 +11,24 @@ from typing import Any, Self
 from tests.interop.asking import image, text
 from tests.interop.sglang_process import LanguageServer
 
+POOL = """\
+apiVersion: encoderfleet.io/v1alpha1
+kind: EncoderPool
+metadata: {{name: photos}}
+spec:
+  model: {{path: {model}, dtype: bfloat16}}
+  replicas: 2
+  resources: {{cpus: 1}}
+  cache: {{size: 0}}
+"""
+
+
+def pool_of_two(folder: Path, model: Path) -> Path:
+    """A pool file for `up`. Nothing is cached: every request is work."""
+    file = folder / "pool.yaml"
+    file.write_text(POOL.format(model=model))
+    return file
+
 
 @dataclass(frozen=True)
 class Answer:

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from tests.cluster.fixtures import lines_for
 from tests.interop import install, model
 from tests.interop.sglang_process import Encoder, LanguageServer, together
 
@@ -28,14 +29,11 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 def pytest_collection_finish(session: pytest.Session) -> None:
     """Install SGLang where it is missing, with lines in the terminal: that may take longer than a test."""
-    wanted = any("sglang" in getattr(item, "fixturenames", ()) for item in session.items)
-    if not wanted or session.config.option.collectonly:
-        return
-    terminal = session.config.pluginmanager.get_plugin("terminalreporter")
-    try:
-        session.config.stash[PYTHON] = install.ensure(terminal.write_line if terminal else print)
-    except install.MissingSGLangError as error:
-        session.config.stash[PYTHON] = error
+    if (say := lines_for(session, "sglang")) is not None:
+        try:
+            session.config.stash[PYTHON] = install.ensure(say)
+        except install.MissingSGLangError as error:
+            session.config.stash[PYTHON] = error
 
 
 @pytest.fixture(scope="session")

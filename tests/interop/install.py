@@ -4,18 +4,15 @@
 or with other pins, the environment is made anew.
 """
 
-import fcntl
 import hashlib
 import os
 import re
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from time import monotonic
 
-Say = Callable[[str], None]
+from tests.cluster.cache import Say, cache, locked
 
 VERSION = "0.5.23"
 HERE = Path(__file__).parent
@@ -45,8 +42,7 @@ class UnobtainableSGLangError(MissingSGLangError):
 
 def root() -> Path:
     """The environment's folder."""
-    base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    return Path(base) / "encoderfleet" / f"sglang-{VERSION}"
+    return cache(f"sglang-{VERSION}")
 
 
 def find() -> Path | None:
@@ -65,7 +61,7 @@ def ensure(say: Say = print) -> Path:
     """
     if (there := find()) is not None:
         return there
-    with _locked(say):
+    with locked(root(), "==> another run installs SGLang; waiting for it", say):
         if (there := find()) is not None:
             return there
         started = monotonic()
@@ -125,16 +121,3 @@ def _why(output: str) -> str:
     # uv's first line says what failed and its second one why; of a traceback only the last one says anything.
     said = lines[:2] if lines[0].startswith("error: ") else lines[-1:]
     return "; ".join(line.removeprefix("error: ").removeprefix("cause: ") for line in said)
-
-
-@contextmanager
-def _locked(say: Say) -> Iterator[None]:
-    """Two runs never install at once. The kernel lets go where a run is killed."""
-    root().mkdir(parents=True, exist_ok=True)
-    with (root() / "lock").open("w") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            say("==> another run installs SGLang; waiting for it")
-            fcntl.flock(lock, fcntl.LOCK_EX)
-        yield

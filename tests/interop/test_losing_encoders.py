@@ -8,21 +8,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.interop.callers import Callers, wait_for_encoders
+from tests.interop.callers import Callers, pool_of_two, wait_for_encoders
 from tests.interop.sglang_process import Encoder, LanguageServer
 from tests.running_locally.running_up import Up
 
 CALLERS = 4
-POOL = """\
-apiVersion: encoderfleet.io/v1alpha1
-kind: EncoderPool
-metadata: {{name: photos}}
-spec:
-  model: {{path: {model}, dtype: bfloat16}}
-  replicas: 2
-  resources: {{cpus: 1}}
-  cache: {{size: 0}}
-"""
 
 
 @contextmanager
@@ -43,10 +33,8 @@ def two_in_front(server: LanguageServer, encoder: Encoder, pool: Path) -> Iterat
 
 @pytest.fixture
 def pool(tmp_path: Path, whole_model: Path) -> Path:
-    """Nothing is cached: every request is work."""
-    file = tmp_path / "pool.yaml"
-    file.write_text(POOL.format(model=whole_model))
-    return file
+    """Of two encoders."""
+    return pool_of_two(tmp_path, whole_model)
 
 
 def test_a_drained_encoder_loses_no_request(
