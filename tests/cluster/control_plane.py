@@ -6,7 +6,7 @@ import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 from tests.cluster import commands
 from tests.cluster.cluster import Cluster
@@ -38,14 +38,15 @@ class ControlPlane(Cluster):
     Args:
         programs: What `build.ensure` gives.
         folder: For keys, configuration and logs, which stay; None takes a temporary one.
+        setting: As `Cluster` takes it, where its nodes are real: no KWOK then.
 
     Raises:
         MissingProgramError: There is no openssl.
     """
 
-    def __init__(self, programs: Programs, folder: Path | None = None) -> None:
+    def __init__(self, programs: Programs, folder: Path | None = None, **setting: Any) -> None:
         self._temporary = folder is None
-        super().__init__(programs, folder or Path(tempfile.mkdtemp(prefix="control-plane-")))
+        super().__init__(programs, folder or Path(tempfile.mkdtemp(prefix="control-plane-")), **setting)
         self._trusted = ssl.create_default_context(cafile=self.authority)
         self._processes: dict[str, Process] = {}
 
@@ -87,11 +88,12 @@ class ControlPlane(Cluster):
             self._processes.pop(name).end(kill=True)
         self._start(API_SERVER)
         self._wait(API_SERVER, f"{self.server}/readyz")
-        for name in ASKING:
+        for name in ASKING - ({KWOK} if self._layout.kubelets else set()):
             self._start(name)
         self._wait(CONTROLLERS, f"https://{HOST}:{self._layout.controllers}/healthz")
         self._wait(SCHEDULER, f"https://{HOST}:{self._layout.scheduler}/readyz")
-        self._wait(KWOK, f"http://{HOST}:{self._layout.kwok}/healthz")
+        if not self._layout.kubelets:
+            self._wait(KWOK, f"http://{HOST}:{self._layout.kwok}/healthz")
 
     def stop_api_server(self, *, kill: bool = False) -> None:
         """End the API server in order or, with `kill`, as a crash does."""

@@ -49,7 +49,9 @@ class Target:
         name = "k8s.io/component-base/version.git"
         variables = {"Version": f"v{self.version}", "Major": major, "Minor": minor}
         stamps = "".join(f" -X {name}{key}={value}" for key, value in variables.items())
-        return "-trimpath", "-ldflags", "-s -w" + (stamps if self.module == "kubernetes" else "")
+        # containerd without file systems that want C libraries; nobody else knows these tags.
+        tags = ("-tags", "no_btrfs,no_zfs,no_devmapper") if self.module == "containerd" else ()
+        return "-trimpath", *tags, "-ldflags", "-s -w" + (stamps if self.module == "kubernetes" else "")
 
     @property
     def folder(self) -> Path:

@@ -1,0 +1,50 @@
+"""A real cluster for the whole run, with the chart installed, and models on a volume of its nodes."""
+
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from tests.cluster import build
+from tests.cluster.cache import cache
+from tests.node import images, programs, sandbox, stores
+from tests.node.cluster import NodeCluster
+from tests.node.node import Wanted
+
+NODES = (
+    Wanted("system", labels={"example.com/role": "system"}),
+    # The CPU that is left to everybody is another one in each: together they use both of this machine.
+    Wanted("encoders-1", labels={"example.com/role": "encoders"}, gpus=1, shared_cpu=0),
+    Wanted("encoders-2", labels={"example.com/role": "encoders"}, gpus=1, shared_cpu=1),
+)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Real nodes only where they cannot hurt the machine."""
+    if sandbox.INSIDE not in os.environ:
+        for item in items:
+            item.add_marker(pytest.mark.skip(reason="wants namespaces of its own: run `make e2e`"))
+
+
+@pytest.fixture(scope="session")
+def cluster() -> Iterator[NodeCluster]:
+    """Nodes `system`, `encoders-1` and `encoders-2`, of which the latter say they have a GPU."""
+    made = programs.ensure()
+    store = stores.ensure(made, images.ensure(made.coredns))
+    # On the file system of the store, whose files the nodes share.
+    with tempfile.TemporaryDirectory(dir=cache("images"), prefix="run-", ignore_cleanup_errors=True) as folder:
+        with NodeCluster(build.ensure(), made, store, Path(folder), NODES) as started:
+            yield started
+
+
+@pytest.fixture(scope="session")
+def models(cluster: NodeCluster) -> Path:
+    """Small random models of real architectures, where every node sees them."""
+    folder = cluster.folder / "models"
+    for family in ("qwen2_5_vl", "qwen2_audio"):
+        made = [sys.executable, "-m", "fleet_cli.main", "model", "new", "--family", family, str(folder / family)]
+        subprocess.run(made, check=True, capture_output=True)
+    return folder

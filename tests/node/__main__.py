@@ -1,0 +1,36 @@
+"""Real nodes on this machine: `python -m tests.node build`, then `run COMMAND` in namespaces where they may be started."""
+
+import argparse
+import os
+import sys
+from collections.abc import Sequence
+
+from tests.cluster import build
+from tests.cluster.cache import MissingProgramError
+from tests.node import images, programs, sandbox, stores
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Do what the command line says; the exit code."""
+    parser = argparse.ArgumentParser(prog="python -m tests.node", description=__doc__)
+    commands = parser.add_subparsers(dest="command", required=True)
+    commands.add_parser("build", help="build programs and images, and unpack them; what is kept is taken")
+    run = commands.add_parser("run", help="run a command in namespaces of its own, and leave nothing behind")
+    run.add_argument("program", nargs=argparse.REMAINDER)
+    options = parser.parse_args(arguments)
+    try:
+        if options.command == "build":
+            build.ensure()
+            made = programs.ensure()
+            stores.ensure(made, images.ensure(made.coredns))
+            return 0
+        return sandbox.run(options.program, os.environ)
+    except MissingProgramError as error:
+        print(f"node: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        return 130
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,159 @@
+"""The images that nodes run: built from this repository's Dockerfiles as a user would, kept in the cache.
+
+What their authors take from a registry is made here: a base from Debian's packages, and images of one program each.
+"""
+
+import hashlib
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from tests.cluster.cache import MissingProgramError, Say, cache, locked
+from tests.node import containerd
+
+REPOSITORY = Path(__file__).parents[2]
+COREDNS = "docker.io/library/coredns:1"
+TOOLS = "docker.io/library/tools:1"
+"""A shell, wget and others, in one program."""
+OPERATOR = "docker.io/library/encoderfleet-operator:0.1.0"
+ENCODER = "docker.io/library/encoderfleet-encoder:0.1.0"
+
+BUSYBOX = Path("/bin/busybox")
+SUITE = "bookworm"
+UNUSED = ("usr/share/doc", "usr/share/man", "usr/share/info", "usr/share/locale", "usr/share/lintian")
+"""What images of Debian leave out."""
+SOURCES = ("requirements", "operator", "encoder", "cli", "machine")
+FILES = ("pyproject.toml", "README.md", "LICENSE", ".dockerignore")
+
+
+@dataclass(frozen=True, slots=True)
+class Image:
+    """An image as a file.
+
+    Attributes:
+        name: As nodes know it.
+        archive: Of docker's format, its layers not compressed.
+    """
+
+    name: str
+    archive: Path
+
+
+def ensure(coredns: Path, say: Say = print) -> list[Image]:
+    """All images; what is missing is built first.
+
+    Args:
+        coredns: The program.
+        say: Where to say what is made.
+
+    Raises:
+        MissingProgramError: Something cannot be had here; one line that says what to install.
+    """
+    folder = cache("images")
+    with locked(folder, "==> another run builds images; waiting for it", say):
+        builder = _Builder(folder, say)
+        return [
+            builder.of_program(containerd.PAUSE, BUSYBOX, ["/busybox", "sleep", "infinity"]),
+            builder.of_program(TOOLS, BUSYBOX, ["/busybox", "sh"]),
+            builder.of_program(COREDNS, coredns, ["/coredns"]),
+            builder.of_repository(OPERATOR, "operator"),
+            builder.of_repository(ENCODER, "encoder", "FLAVOUR=cpu"),
+        ]
+
+
+class _Builder:
+    def __init__(self, folder: Path, say: Say) -> None:
+        self._folder = folder
+        self._say = say
+        self._storage = folder / "storage"
+
+    def of_program(self, name: str, program: Path, command: Sequence[str]) -> Image:
+        """An image with one static program."""
+        if not program.exists():
+            raise MissingProgramError(f"{program} is missing: install the package {program.name}-static")
+        image = self._image(name, program.read_bytes())
+        if not image.archive.exists():
+            with tempfile.TemporaryDirectory() as context:
+                shutil.copy(program, Path(context) / program.name)
+                entry = ", ".join(f'"{each}"' for each in command)
+                text = f"FROM scratch\nCOPY {program.name} /{program.name}\nUSER 65532:65532\nENTRYPOINT [{entry}]\n"
+                (Path(context) / "Dockerfile").write_text(text)
+                self._build(image, Path(context) / "Dockerfile", Path(context))
+        return image
+
+    def of_repository(self, name: str, what: str, *arguments: str) -> Image:
+        """The image of `what`, operator or encoder."""
+        content = [path.read_bytes() for path in _sources()]
+        image = self._image(name, *content, " ".join(arguments).encode())
+        if not image.archive.exists():
+            self._say(f"==> building the image of the {what} (minutes where nothing of it is kept)")
+            self._base()
+            wanted = [f"--build-arg={each}" for each in ("BASE=localhost/base", *arguments)]
+            self._build(image, REPOSITORY / what / "Dockerfile", REPOSITORY, *wanted)
+        return image
+
+    def _image(self, name: str, *inputs: bytes) -> Image:
+        digest = hashlib.sha256()
+        for each in inputs:
+            digest.update(hashlib.sha256(each).digest())
+        short = name.rpartition("/")[2].replace(":", "-")
+        return Image(name, self._folder / f"{short}-{digest.hexdigest()[:16]}.tar")
+
+    def _base(self) -> None:
+        """What `python:3-slim` is elsewhere: Debian with Python, and little else."""
+        if self._buildah("images", "--quiet", "--filter=reference=localhost/base").strip():
+            return
+        self._say("==> making a base image from Debian's packages")
+        with tempfile.TemporaryDirectory(dir=self._folder) as scratch:
+            root = Path(scratch) / "root"
+            wanted = "--include=python3,python3-venv,ca-certificates"
+            _run("debootstrap", "--variant=minbase", wanted, SUITE, str(root))
+            for each in (*UNUSED, "var/cache/apt", "var/lib/apt/lists", "var/log"):
+                shutil.rmtree(root / each, ignore_errors=True)
+            for each in ("var/cache/apt/archives/partial", "var/lib/apt/lists/partial", "var/log/apt"):
+                (root / each).mkdir(parents=True)
+            _run("tar", "-C", str(root), "--sort=name", "-cf", f"{scratch}/base.tar", ".")
+            (Path(scratch) / "Dockerfile").write_text('FROM scratch\nADD base.tar /\nCMD ["python3"]\n')
+            self._buildah("bud", "--tag=localhost/base", scratch)
+
+    def _build(self, image: Image, dockerfile: Path, context: Path, *arguments: str) -> None:
+        with tempfile.TemporaryDirectory() as scratch:
+            settings = Path(scratch) / "uv.toml"
+            settings.write_text("system-certs = true\n")
+            # How this machine reaches its package index stays outside of the image.
+            mounts = {settings: "/etc/uv/uv.toml", Path("/etc/ssl/certs"): "/etc/ssl/certs"}
+            mounts |= {Path("/etc/pip.conf"): "/etc/pip.conf"}
+            volumes = [f"--volume={ours}:{theirs}:ro" for ours, theirs in mounts.items() if ours.exists()]
+            chosen = ["--layers", "--isolation=chroot", "--network=host", f"--tag={image.name}", *volumes, *arguments]
+            self._buildah("bud", *chosen, f"--file={dockerfile}", str(context))
+        unfinished = image.archive.with_suffix(".unfinished")
+        unfinished.unlink(missing_ok=True)
+        self._buildah("push", "--disable-compression", image.name, f"docker-archive:{unfinished}:{image.name}")
+        for older in self._folder.glob(f"{image.archive.stem.rpartition('-')[0]}-*.tar"):
+            older.unlink()
+        unfinished.rename(image.archive)
+
+    def _buildah(self, command: str, *arguments: str) -> str:
+        places = [f"--root={self._storage}", f"--runroot={self._folder / 'running'}", "--storage-driver=overlay"]
+        return _run("buildah", *places, command, *arguments)
+
+
+def _sources() -> Iterator[Path]:
+    """Every file that an image of ours is made of."""
+    yield from (REPOSITORY / name for name in FILES)
+    for name in SOURCES:
+        files = (path for path in (REPOSITORY / name).rglob("*") if path.is_file())
+        yield from sorted(path for path in files if "__pycache__" not in path.parts)
+
+
+def _run(program: str, *arguments: str) -> str:
+    if shutil.which(program) is None:
+        raise MissingProgramError(f"{program} is missing: run scripts/node-packages")
+    done = subprocess.run([program, *arguments], stdin=subprocess.DEVNULL, capture_output=True, text=True)
+    if done.returncode != 0:
+        last = "\n".join((done.stdout + done.stderr).splitlines()[-20:])
+        raise MissingProgramError(f"{program} {' '.join(arguments)}: {last}")
+    return done.stdout

@@ -1,0 +1,62 @@
+"""Namespaces of our own for a command: network, mounts and processes. Whatever happens to it, nothing of it is left.
+
+Nodes change a machine: bridges, firewall rules, mounts, control groups, settings of the kernel. In here they change
+their own, which go with the last process; and that ends when the first one does, for all that it started.
+"""
+
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from tests.node import cgroups
+
+CGROUP = "/encoderfleet-nodes"
+INSIDE = "ENCODERFLEET_NODES_INSIDE"
+"""Variable of who runs in here."""
+KEPT = ("kernel/panic", "kernel/panic_on_oops", "vm/overcommit_memory", "vm/panic_on_oom")
+"""Settings of the whole machine that a kubelet changes."""
+
+_PREPARE = """
+mount --make-rshared /
+mount -t tmpfs tmpfs /run
+for each in /var/log /var/lib/cni /var/lib/kubelet; do
+  mkdir -p "$each"
+  mount -t tmpfs tmpfs "$each"
+done
+exec "$@"
+"""
+
+
+def run(command: Sequence[str], environment: Mapping[str, str]) -> int:
+    """Run the command in namespaces of its own; its exit code."""
+    unshare = ["unshare", "--net", "--mount", "--pid", "--ipc", "--fork", "--kill-child", "--mount-proc"]
+    program = [*unshare, "--", "bash", "-euc", _PREPARE, "prepare", *command]
+    with _kernel_settings(), _control_group():
+        return subprocess.run(program, env={**environment, INSIDE: "1"}).returncode
+
+
+@contextmanager
+def _kernel_settings() -> Iterator[None]:
+    before = {name: path.read_text() for name in KEPT if (path := Path("/proc/sys") / name).exists()}
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            path = Path("/proc/sys") / name
+            if path.read_text() != value:
+                path.write_text(value)
+
+
+@contextmanager
+def _control_group() -> Iterator[None]:
+    try:
+        cgroups.remove(CGROUP)  # of a run that was killed
+        cgroups.create(CGROUP)
+        yield
+    finally:
+        try:
+            cgroups.remove(CGROUP)
+        except OSError as error:
+            print(f"nodes: {error}", file=sys.stderr)
