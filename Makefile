@@ -68,6 +68,13 @@ interop: setup ## Install the real SGLang (6 GB, once) and test with it on this 
 	@$(BIN)/python -m tests.interop install || [ -z "$${CI:-}" ]
 	@echo "==> pytest tests/interop"; $(BIN)/python -m pytest tests/interop $(PYTEST_ARGS)
 
+.PHONY: e2e
+e2e: setup ## Start real nodes on this machine (root; Linux), and do there all that a user does
+	@scripts/node-packages
+	@$(BIN)/python -m tests.node build
+	@echo "==> pytest tests/end_to_end"
+	@$(BIN)/python -m tests.node run $(abspath $(BIN)/python) -m pytest tests/end_to_end $(PYTEST_ARGS)
+
 .PHONY: control-plane
 control-plane: setup ## Build Kubernetes' control plane for the tests (once: 15 minutes on two slow cores)
 	@$(BIN)/python -m tests.cluster build

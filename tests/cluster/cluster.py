@@ -36,9 +36,7 @@ class Cluster:
         MissingProgramError: There is no openssl.
     """
 
-    def __init__(
-        self, programs: Programs, folder: Path, *, address: str = ports.HOST, kubelets: bool = False
-    ) -> None:
+    def __init__(self, programs: Programs, folder: Path, *, address: str = ports.HOST, kubelets: bool = False) -> None:
         self.folder = folder
         self._programs = programs
         self._authority = Authority(folder / "certificates")

@@ -10,6 +10,8 @@ from pathlib import Path
 import pytest
 from tests.cluster import build
 from tests.cluster.cache import cache
+from tests.end_to_end.report import Report
+from tests.end_to_end.site import Site
 from tests.node import images, programs, sandbox, stores
 from tests.node.cluster import NodeCluster
 from tests.node.node import Wanted
@@ -29,15 +31,32 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.skip(reason="wants namespaces of its own: run `make e2e`"))
 
 
+REPORT = Report(Path(os.environ.get("E2E_REPORT", "build/e2e.md")))
+
+
+def pytest_runtest_logreport(report: pytest.TestReport) -> None:
+    """How long everything took, what it waited for included."""
+    if report.when != "teardown" and report.duration > 1:
+        REPORT.phase(f"{report.nodeid.rpartition('::')[2]}: {report.when}", report.duration)
+
+
+@pytest.fixture(scope="session")
+def report() -> Report:
+    """Where the run says what it found."""
+    return REPORT
+
+
 @pytest.fixture(scope="session")
 def cluster() -> Iterator[NodeCluster]:
     """Nodes `system`, `encoders-1` and `encoders-2`, of which the latter say they have a GPU."""
     made = programs.ensure()
     store = stores.ensure(made, images.ensure(made.coredns))
     # On the file system of the store, whose files the nodes share.
-    with tempfile.TemporaryDirectory(dir=cache("images"), prefix="run-", ignore_cleanup_errors=True) as folder:
-        with NodeCluster(build.ensure(), made, store, Path(folder), NODES) as started:
-            yield started
+    with (
+        tempfile.TemporaryDirectory(dir=cache("images"), prefix="run-", ignore_cleanup_errors=True) as folder,
+        NodeCluster(build.ensure(), made, store, Path(folder), NODES) as started,
+    ):
+        yield started
 
 
 @pytest.fixture(scope="session")
@@ -48,3 +67,9 @@ def models(cluster: NodeCluster) -> Path:
         made = [sys.executable, "-m", "fleet_cli.main", "model", "new", "--family", family, str(folder / family)]
         subprocess.run(made, check=True, capture_output=True)
     return folder
+
+
+@pytest.fixture(scope="session")
+def site(cluster: NodeCluster, models: Path, photos: Path, clips: Path, speech: Path) -> Site:
+    """What a user has there."""
+    return Site(cluster, models, {"photos": photos, "clips": clips, "speech": speech})

@@ -1,4 +1,4 @@
-"""Real nodes on this machine: `python -m tests.node build`, then `run COMMAND` in namespaces where they may be started."""
+"""Real nodes here: `python -m tests.node build`, then `run COMMAND` in namespaces where they may be started."""
 
 import argparse
 import os

@@ -33,9 +33,7 @@ class NodeCluster:
         if INSIDE not in os.environ:
             raise RuntimeError("real nodes change the machine: start this by `python -m tests.node run`")
         self.folder = folder
-        self.control_plane = ControlPlane(
-            programs, folder / "control-plane", address=CONTROL_PLANE, kubelets=True
-        )
+        self.control_plane = ControlPlane(programs, folder / "control-plane", address=CONTROL_PLANE, kubelets=True)
         places = [Place(each.name, number) for number, each in enumerate(wanted)]
         network.connect(places)
         self.nodes: dict[str, Node] = {}

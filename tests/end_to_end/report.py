@@ -1,0 +1,37 @@
+"""What the run found, as a file: minutes of each phase, and the table of faults."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from tests.end_to_end.loads import Counted
+
+
+@dataclass
+class Report:
+    """Lines, in the order in which they were found.
+
+    Attributes:
+        path: Where they are written, after each one: a run that is ended keeps what it has.
+    """
+
+    path: Path
+    phases: list[tuple[str, float]] = field(default_factory=list)
+    faults: list[tuple[str, Counted]] = field(default_factory=list)
+
+    def phase(self, name: str, seconds: float) -> None:
+        """A part of the run has taken so long."""
+        self.phases.append((name, seconds))
+        self._write()
+
+    def fault(self, name: str, counted: Counted) -> None:
+        """What two clients counted meanwhile."""
+        self.faults.append((name, counted))
+        self._write()
+
+    def _write(self) -> None:
+        lines = ["| phase | minutes |", "|---|---|"]
+        lines += [f"| {name} | {seconds / 60:.1f} |" for name, seconds in self.phases]
+        lines += ["", "| under load from two clients | sent | answered | retried | lost |", "|---|---|---|---|---|"]
+        lines += [f"| {name} | {it.sent} | {it.answered} | {it.retried} | {it.lost} |" for name, it in self.faults]
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        self.path.write_text("\n".join(lines) + "\n")

@@ -1,0 +1,116 @@
+"""What a user has on the cluster: the chart, a namespace with a volume of models, and a pod to ask encoders from."""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from tests.node import cgroups, images
+from tests.node.cluster import NodeCluster
+from tests.node.sandbox import CGROUP
+
+from charting.chart import RESTRICTED, Release
+
+NAMESPACE = "fleet"
+CLIENT = "client"
+MEDIA = "/media"
+
+Object = dict[str, Any]
+
+
+class Site:
+    """The namespace `fleet`, in which everything is.
+
+    Args:
+        cluster: The real one.
+        models: Folder of models on every node.
+        media: Name -> folder of media on every node, which the client sees as `/media/<name>`.
+    """
+
+    def __init__(self, cluster: NodeCluster, models: Path, media: dict[str, Path]) -> None:
+        self.cluster = cluster
+        self.control_plane = cluster.control_plane
+        namespace = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": NAMESPACE, "labels": RESTRICTED}}
+        self.apply(namespace)
+        self.kubectl("wait", "--for=create", "serviceaccount/default", "--timeout=60s")
+        self.release = Release(self.control_plane, NAMESPACE)
+        self.apply(*_volume("models", models))
+        for name, folder in media.items():
+            self.apply(*_volume(name, folder))
+        self.apply(client_pod(CLIENT, sorted(media), ["sleep", "infinity"]))
+
+    def kubectl(self, *arguments: str, **options: Any) -> str:
+        """kubectl in the namespace."""
+        return self.control_plane.kubectl(*arguments, namespace=NAMESPACE, **options)
+
+    def apply(self, *objects: Object) -> None:
+        """`kubectl apply`."""
+        text = json.dumps({"apiVersion": "v1", "kind": "List", "items": objects})
+        self.control_plane.kubectl("apply", "-f", "-", input=text)
+
+    def get(self, *what: str) -> Any:
+        """Objects as JSON."""
+        return json.loads(self.kubectl("get", *what, "-o", "json"))
+
+    def pods(self, pool: str) -> list[Object]:
+        """Of a pool, those that are not going."""
+        found = self.get("pods", "-l", f"encoderfleet.io/pool={pool}")["items"]
+        return [pod for pod in found if "deletionTimestamp" not in pod["metadata"]]
+
+    def pid(self, pod: Object) -> int:
+        """The first process of the pod's container, as this machine numbers it."""
+        container = pod["status"]["containerStatuses"][0]["containerID"].rpartition("/")[2]
+        (group,) = (cgroups.ROOT / "cpu" / CGROUP.lstrip("/")).rglob(container)
+        return int((group / "cgroup.procs").read_text().split()[0])
+
+    def encode(self, *media: str, pool: str, check: bool = True) -> str:
+        """What `encoderfleet encode` prints in the client's pod."""
+        files = [f"{MEDIA}/{each}" for each in media]
+        endpoint = f"{pool}.{NAMESPACE}.svc:5570"
+        return self.kubectl("exec", CLIENT, "--", "encoderfleet", "encode", "--endpoint", endpoint, *files, check=check)
+
+
+def _volume(name: str, folder: Path) -> list[Object]:
+    """A volume with a folder of the nodes, and the claim to it."""
+    size = {"storage": "1Gi"}
+    common = {"accessModes": ["ReadOnlyMany"], "storageClassName": ""}
+    claim = {"name": name, "namespace": NAMESPACE}
+    return [
+        {
+            "apiVersion": "v1",
+            "kind": "PersistentVolume",
+            "metadata": {"name": name},
+            "spec": {**common, "capacity": size, "claimRef": claim, "hostPath": {"path": str(folder)}},
+        },
+        {
+            "apiVersion": "v1",
+            "kind": "PersistentVolumeClaim",
+            "metadata": claim,
+            "spec": {**common, "volumeName": name, "resources": {"requests": size}},
+        },
+    ]
+
+
+def client_pod(name: str, media: Sequence[str], command: Sequence[str]) -> Object:
+    """A pod of the encoder's image that runs a command, and sees media."""
+    container = {
+        "name": "client",
+        "image": images.ENCODER,
+        "command": list(command),
+        "env": [{"name": "HOME", "value": "/tmp"}],
+        "securityContext": {"allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}},
+        "volumeMounts": [{"name": each, "mountPath": f"{MEDIA}/{each}", "readOnly": True} for each in media],
+    }
+    spec = {
+        "nodeSelector": {"example.com/role": "system"},
+        "securityContext": {
+            "runAsNonRoot": True,
+            "runAsUser": 65532,
+            "seccompProfile": {"type": "RuntimeDefault"},
+        },
+        "terminationGracePeriodSeconds": 0,
+        "restartPolicy": "Never",
+        "containers": [container],
+        "volumes": [{"name": each, "persistentVolumeClaim": {"claimName": each}} for each in media],
+    }
+    return {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": name, "namespace": NAMESPACE}, "spec": spec}

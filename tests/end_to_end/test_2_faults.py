@@ -1,0 +1,99 @@
+"""What happens to a pool at night, under load: nobody's request is lost."""
+
+import os
+import signal
+import time
+from collections.abc import Callable
+
+import pytest
+from tests.end_to_end.loads import load
+from tests.end_to_end.report import Report
+from tests.end_to_end.site import Site
+
+WAIT = "--timeout=160s"
+
+
+def settled(site: Site, replicas: int) -> None:
+    """The pool has so many ready replicas, and its plan is carried out."""
+    site.kubectl("wait", f"--for=jsonpath={{.status.readyReplicas}}={replicas}", "encp/vision", WAIT)
+    site.kubectl("wait", "--for=condition=Progressing=False", "encp/vision", WAIT)
+
+
+def scale_down(site: Site) -> None:
+    site.kubectl("scale", "encp/vision", "--replicas=1")
+    settled(site, 1)
+
+
+def scale_up(site: Site) -> None:
+    site.kubectl("scale", "encp/vision", "--replicas=2")
+    settled(site, 2)
+
+
+def rollout(site: Site) -> None:
+    before = {pod["metadata"]["uid"] for pod in site.pods("vision")}
+    patch = '{"spec": {"batching": {"maxPatches": 4096}}}'
+    site.kubectl("patch", "encp/vision", "--type=merge", "--patch", patch)
+    deadline = time.monotonic() + 160
+    while before & {pod["metadata"]["uid"] for pod in site.pods("vision")}:
+        assert time.monotonic() < deadline
+        time.sleep(1)
+    settled(site, 2)
+
+
+def delete_pod(site: Site) -> None:
+    pod = site.pods("vision")[0]["metadata"]["name"]
+    site.kubectl("delete", "pod", pod, "--wait")
+    settled(site, 2)
+
+
+def kill_container(site: Site) -> None:
+    victim = site.pods("vision")[0]
+    os.kill(site.pid(victim), signal.SIGKILL)
+    name = victim["metadata"]["name"]
+    site.kubectl("wait", "--for=jsonpath={.status.containerStatuses[0].restartCount}=1", f"pod/{name}", WAIT)
+    site.kubectl("wait", "--for=condition=Ready", f"pod/{name}", WAIT)
+    settled(site, 2)
+
+
+def drain(site: Site) -> None:
+    node = site.pods("vision")[0]["spec"]["nodeName"]
+    site.control_plane.kubectl("drain", node, "--ignore-daemonsets", "--delete-emptydir-data", WAIT)
+    site.kubectl("wait", "--for=jsonpath={.status.readyReplicas}=1", "encp/vision", WAIT)
+    site.control_plane.kubectl("uncordon", node)
+    settled(site, 2)
+
+
+def restart_operator(site: Site) -> None:
+    site.kubectl("rollout", "restart", "deployment/encoder-fleet")
+    site.kubectl("rollout", "status", "deployment/encoder-fleet", WAIT)
+
+
+def restart_api_server(site: Site) -> None:
+    site.control_plane.stop_api_server(kill=True)
+    time.sleep(5)
+    site.control_plane.start_api_server()
+    site.kubectl("rollout", "status", "deployment/encoder-fleet", WAIT)
+    settled(site, 2)
+
+
+FAULTS: dict[str, Callable[[Site], None]] = {
+    "scale-down, 2 to 1": scale_down,
+    "scale-up, 1 to 2": scale_up,
+    "rollout of a setting": rollout,
+    "kubectl delete pod": delete_pod,
+    "SIGKILL of a container": kill_container,
+    "kubectl drain": drain,
+    "operator restart": restart_operator,
+    "API server killed, back after 5 s": restart_api_server,
+}
+
+
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize("name", FAULTS)
+def test_nothing_is_lost(site: Site, report: Report, name: str) -> None:
+    with load(site, "vision") as counted:
+        FAULTS[name](site)
+    report.fault(name, counted)
+
+    assert counted.lost == 0, counted.problems
+    assert counted.answered > 0
