@@ -1,5 +1,7 @@
 """What an encoder exports. Base units, HELP on all, few labels; the prefix is `encoder_`.
 
+What any process has, such as its memory, is `process_`.
+
 One `Metrics` a process, on a registry of its own, so that tests may have several.
 """
 
@@ -7,7 +9,7 @@ import threading
 import time
 from collections.abc import Callable
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Info
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Info, ProcessCollector
 
 SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 180)
 LAG_SECONDS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1)
@@ -91,6 +93,7 @@ class Metrics:
         def histogram(name: str, text: str, *labels: str, buckets: tuple[float, ...] = SECONDS) -> Histogram:
             return Histogram(f"encoder_{name}", text, labels, registry=registry, buckets=buckets)
 
+        ProcessCollector(registry=registry)
         self.info = Info("encoder_build", "Program, model and device of this encoder.", registry=registry)
         self.ready = gauge("ready", "1 after warm-up and before draining.")
         self.draining = gauge("draining", "1 while the encoder finishes its work and takes nothing new.")
