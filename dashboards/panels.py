@@ -1,6 +1,6 @@
 """Panels as all dashboards have them: legends, colours and sizes are said here once."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from grafana_foundation_sdk.builders import common, stat, statetimeline, table, timeseries
@@ -148,7 +148,7 @@ def listing(
         )
     for label, (text, url) in (links or {}).items():
         made.override_by_name(_heading(label), [models.DynamicConfigValue("links", [{"title": text, "url": url}])])
-    for each in _targets(lines):
+    for each in _targets(Line(line.expr, "") for line in lines):  # a column is named where it is arranged
         made.with_target(each.instant().format(PromQueryFormat.TABLE))
     return made
 
@@ -173,7 +173,7 @@ def states(
     return made
 
 
-def _targets(lines: Sequence[Line]) -> list[Dataquery]:
+def _targets(lines: Iterable[Line]) -> list[Dataquery]:
     return [
         Dataquery().expr(each.expr).legend_format(each.legend).ref_id(_ref(index)).datasource(DATASOURCE)
         for index, each in enumerate(lines)

@@ -11,6 +11,8 @@ from collections.abc import Callable
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Info, ProcessCollector
 
+from fleet_client.protocol import Status
+
 SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 180)
 LAG_SECONDS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1)
 BATCH_PATCHES = (256, 1024, 2048, 4096, 8192, 16384, 32768, 65536)
@@ -119,6 +121,9 @@ class Metrics:
         self.requests = counter("requests_total", "Requests received.")
         self.items = counter("items_total", "Items answered, by how they ended.", "modality", "status")
         self.rejected = counter("rejected_items_total", "Items refused or dropped, by reason.", "reason")
+        for status in Status:
+            if status != Status.OK:
+                self.rejected.labels(status.value.lower())  # from 0 on, or the first of a reason would be no increase
         self.latency = histogram("item_seconds", "Time from an item's arrival to its reply.", "modality")
         self.pending_patches = gauge("pending_patches", "Patches or frames admitted and not yet answered.")
         self.pending_bytes = gauge("pending_bytes", "Media bytes admitted and not yet answered.")

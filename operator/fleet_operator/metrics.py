@@ -96,6 +96,7 @@ class Metrics:
     def observe_event(self, kind: str) -> None:
         """An event of a watch has come."""
         self.watch_events.labels(kind).inc()
+        self.missed.labels(kind)  # from 0 on, or the first that is missed would be no increase
         self.watches.seen(kind)
 
 

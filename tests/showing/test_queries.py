@@ -17,10 +17,6 @@ from showing.prometheus import Prometheus
 
 CHART = Path(__file__).parents[2] / "charts" / "encoder-fleet"
 BOARDS = {file.stem: json.loads(file.read_text()) for file in sorted((CHART / "dashboards").glob("*.json"))}
-WITHOUT_SERIES = {"encoderfleet_watch_missed_total"}
-"""Those with labels, of which there is none while all is well."""
-EMPTY = {"Missed, by kind"}
-"""Panels that ask for these alone."""
 
 
 def of_rules() -> list[Query]:
@@ -45,10 +41,7 @@ def test_metrics_are_there(prometheus: Prometheus, name: str) -> None:
 def test_labels_are_there(prometheus: Prometheus, name: str) -> None:
     missing = {}
     for each in ALL[name]:
-        named = metrics(each.expression)
-        if named & WITHOUT_SERIES:
-            continue
-        there = set().union(*(prometheus.labels(metric) for metric in named))
+        there = set().union(*(prometheus.labels(metric) for metric in metrics(each.expression)))
         made = {"pool_namespace"} if "label_replace" in each.expression else set()
         if wrong := (labels(each.expression) | in_legend(each.legend)) - there - made:
             missing[each.panel] = wrong
@@ -57,10 +50,8 @@ def test_labels_are_there(prometheus: Prometheus, name: str) -> None:
 
 @pytest.mark.parametrize("name", BOARDS)
 def test_every_panel_has_an_answer(prometheus: Prometheus, name: str) -> None:
-    asked = [each for each in ALL[name] if each.panel not in EMPTY]
-
     def empty() -> list[Query]:
-        return [each for each in asked if not prometheus.ask(each.expression)]
+        return [each for each in ALL[name] if not prometheus.ask(each.expression)]
 
     until(lambda: not empty(), why=lambda: "\n".join(f"{each.panel}: {each.expression}" for each in empty()))
 
@@ -69,8 +60,7 @@ def test_every_panel_has_an_answer(prometheus: Prometheus, name: str) -> None:
 def test_choosing_one_pool_and_replica_leaves_an_answer(prometheus: Prometheus, name: str, pool_namespace: str) -> None:
     (pod, *_) = (each["metric"]["pod"] for each in prometheus.ask("encoder_ready"))
     chosen = {"namespace": pool_namespace, "pool": "vision", "replica": pod}
-    asked = [each for each in queries(BOARDS[name], **chosen) if each.panel not in EMPTY]
-    until(lambda: all(prometheus.ask(each.expression) for each in asked))
+    until(lambda: all(prometheus.ask(each.expression) for each in queries(BOARDS[name], **chosen)))
     none = queries(BOARDS[name], pool="no-such-pool")
     narrowed = [each for each in none if "no-such-pool" in each.expression and "vector(0)" not in each.expression]
     assert [each.panel for each in narrowed if prometheus.ask(each.expression)] == []
