@@ -15,6 +15,9 @@ from showing.conftest import RULES
 from showing.expressions import chosen_values, family, in_legend, labels, metrics
 from showing.prometheus import Prometheus
 
+pytestmark = pytest.mark.timeout(600)
+"""Whichever is first waits for the cluster, the encoders and some rounds of load."""
+
 CHART = Path(__file__).parents[2] / "charts" / "encoder-fleet"
 BOARDS = {file.stem: json.loads(file.read_text()) for file in sorted((CHART / "dashboards").glob("*.json"))}
 
@@ -28,7 +31,6 @@ def of_rules() -> list[Query]:
 ALL = {**{name: queries(board) for name, board in BOARDS.items()}, "rules": of_rules()}
 
 
-@pytest.mark.timeout(600)
 @pytest.mark.parametrize("name", ALL)
 def test_metrics_are_there(prometheus: Prometheus, name: str) -> None:
     families = prometheus.families()
