@@ -104,6 +104,10 @@ crds: setup ## Make crds/encoderpools.yaml and the chart's copy of it from the t
 	@mkdir -p crds charts/encoder-fleet/crds
 	@$(BIN)/encoderfleet crd | tee crds/encoderpools.yaml > charts/encoder-fleet/crds/encoderpools.yaml
 
+.PHONY: dashboards
+dashboards: setup ## Make the chart's Grafana dashboards from dashboards/
+	@$(BIN)/python -m dashboards
+
 .PHONY: requirements
 requirements: $(UV) ## Pin the newest packages that pyproject.toml allows
 	@$(UV) pip compile --quiet --upgrade --no-emit-index-url --no-annotate --universal --python-version 3.11 \

@@ -1,5 +1,7 @@
 """What an encoder exports. Base units, HELP on all, few labels; the prefix is `encoder_`.
 
+What any process has, such as its memory, is `process_`.
+
 One `Metrics` a process, on a registry of its own, so that tests may have several.
 """
 
@@ -7,7 +9,9 @@ import threading
 import time
 from collections.abc import Callable
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Info
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Info, ProcessCollector
+
+from fleet_client.protocol import Status
 
 SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 180)
 LAG_SECONDS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1)
@@ -91,6 +95,7 @@ class Metrics:
         def histogram(name: str, text: str, *labels: str, buckets: tuple[float, ...] = SECONDS) -> Histogram:
             return Histogram(f"encoder_{name}", text, labels, registry=registry, buckets=buckets)
 
+        ProcessCollector(registry=registry)
         self.info = Info("encoder_build", "Program, model and device of this encoder.", registry=registry)
         self.ready = gauge("ready", "1 after warm-up and before draining.")
         self.draining = gauge("draining", "1 while the encoder finishes its work and takes nothing new.")
@@ -116,6 +121,9 @@ class Metrics:
         self.requests = counter("requests_total", "Requests received.")
         self.items = counter("items_total", "Items answered, by how they ended.", "modality", "status")
         self.rejected = counter("rejected_items_total", "Items refused or dropped, by reason.", "reason")
+        for status in Status:
+            if status != Status.OK:
+                self.rejected.labels(status.value.lower())  # from 0 on, or the first of a reason would be no increase
         self.latency = histogram("item_seconds", "Time from an item's arrival to its reply.", "modality")
         self.pending_patches = gauge("pending_patches", "Patches or frames admitted and not yet answered.")
         self.pending_bytes = gauge("pending_bytes", "Media bytes admitted and not yet answered.")

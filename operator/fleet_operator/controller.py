@@ -139,6 +139,7 @@ class Controller:
             ready_replicas=status.get("readyReplicas", 0),
             planned_cpus=max((row["cpusPerReplica"] for row in rows), default=0),
         )
+        self._metrics.pools.tell(key, status.get("conditions") or ())
 
 
 def _some(key: Key | None) -> tuple[Key, ...]:

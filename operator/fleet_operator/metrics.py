@@ -1,10 +1,10 @@
 """What the operator tells Prometheus of itself and of the pools."""
 
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector
 from prometheus_client.core import GaugeMetricFamily, Metric
 
 from fleet_operator.observed.mirror import Key
@@ -86,6 +86,7 @@ class Metrics:
         self.watches = WatchAges()
         self.registry.register(self.pools)
         self.registry.register(self.watches)
+        ProcessCollector(registry=self.registry)
 
     def observe_request(self, verb: str, kind: str, code: int, seconds: float) -> None:
         """As `kube.client.Observer`."""
@@ -95,6 +96,7 @@ class Metrics:
     def observe_event(self, kind: str) -> None:
         """An event of a watch has come."""
         self.watch_events.labels(kind).inc()
+        self.missed.labels(kind)  # from 0 on, or the first that is missed would be no increase
         self.watches.seen(kind)
 
 
@@ -128,6 +130,8 @@ LOAD = (
     "served_patches_per_second",
     "capacity_patches_per_second",
     "pending_patches",
+    "min_replicas",
+    "max_replicas",
 )
 """Gauges that the autoscaler sets."""
 
@@ -143,9 +147,14 @@ _SERIES = {
     "served_patches_per_second": "Patches delivered.",
     "capacity_patches_per_second": "Patches that the ready replicas can encode.",
     "pending_patches": "Patches taken in and not yet answered.",
+    "min_replicas": "Fewest replicas that autoscaling may choose (spec.autoscaling.minReplicas).",
+    "max_replicas": "Most replicas that autoscaling may choose (spec.autoscaling.maxReplicas).",
     "language_servers": "Language servers of spec.consumers that are ready.",
     "registrations": "Encoders that language servers know of, summed over these.",
 }
+
+
+_CONDITION = {"True": 1.0, "False": 0.0, "Unknown": -1.0}
 
 
 class PoolSeries:
@@ -153,10 +162,15 @@ class PoolSeries:
 
     def __init__(self) -> None:
         self._values: dict[Key, dict[str, float]] = {}
+        self._conditions: dict[Key, tuple[Mapping[str, Any], ...]] = {}
 
     def set(self, key: Key, **values: float) -> None:
         """Set some gauges of a pool; names are those of `_SERIES`."""
         self._values.setdefault(key, {}).update(values)
+
+    def tell(self, key: Key, conditions: Iterable[Mapping[str, Any]]) -> None:
+        """Conditions of a pool, as its status has them: in place of those before."""
+        self._conditions[key] = tuple(conditions)
 
     def unset(self, key: Key, names: Iterable[str]) -> None:
         """Nobody looks at these of a pool any more."""
@@ -166,6 +180,7 @@ class PoolSeries:
     def forget(self, key: Key) -> None:
         """The pool is gone."""
         self._values.pop(key, None)
+        self._conditions.pop(key, None)
 
     def collect(self) -> Iterable[Metric]:
         """The series."""
@@ -175,3 +190,12 @@ class PoolSeries:
                 if name in values:
                     family.add_metric(list(key), values[name])
             yield family
+        told: Any = GaugeMetricFamily(
+            "encoderfleet_pool_condition",
+            "Conditions of the pool: 1 True, 0 False, -1 Unknown.",
+            labels=[*_POOL, "condition", "reason"],
+        )
+        for key, conditions in self._conditions.items():
+            for each in conditions:
+                told.add_metric([*key, each["type"], each["reason"]], _CONDITION[each["status"]])
+        yield told

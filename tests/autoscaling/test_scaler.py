@@ -177,6 +177,8 @@ LOAD = {
     "served_patches_per_second",
     "capacity_patches_per_second",
     "pending_patches",
+    "min_replicas",
+    "max_replicas",
 }
 
 

@@ -12,7 +12,7 @@ from tests.cluster.control_plane import ControlPlane
 from tests.cluster.fixtures import built_programs
 
 from charting.chart import RESTRICTED, Release, only, variables
-from charting.kinds import PODMONITORS, SCALEDOBJECTS, SERVICEMONITORS, define
+from charting.kinds import PODMONITORS, PROMETHEUSRULES, SCALEDOBJECTS, SERVICEMONITORS, define
 from operating.operator_process import OperatorProcess
 
 MakeRelease = Callable[[], Release]
@@ -23,7 +23,7 @@ StartOperator = Callable[[Release], OperatorProcess]
 def control_plane(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[ControlPlane]:
     """In place of the one that all other tests share."""
     with ControlPlane(built_programs(request.config), tmp_path_factory.mktemp("control-plane")) as started:
-        define(started, PODMONITORS, SERVICEMONITORS, SCALEDOBJECTS)
+        define(started, PODMONITORS, SERVICEMONITORS, PROMETHEUSRULES, SCALEDOBJECTS)
         yield started
 
 

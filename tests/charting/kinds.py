@@ -18,6 +18,7 @@ class Kind(NamedTuple):
 
 PODMONITORS = Kind("PodMonitor", "podmonitors", "monitoring.coreos.com", "v1")
 SERVICEMONITORS = Kind("ServiceMonitor", "servicemonitors", "monitoring.coreos.com", "v1")
+PROMETHEUSRULES = Kind("PrometheusRule", "prometheusrules", "monitoring.coreos.com", "v1")
 SCALEDOBJECTS = Kind("ScaledObject", "scaledobjects", "keda.sh", "v1alpha1")
 
 

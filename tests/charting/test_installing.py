@@ -121,7 +121,10 @@ def test_an_upgrade_takes_the_new_values_and_leaves_the_definition(
     release.install(logLevel="warning")
     (before,) = release.pods()
     release.chart = CHART
-    release.upgrade(logLevel="debug", image={"tag": "0.2.0"})
+    on = {"enabled": True}
+    release.upgrade(logLevel="debug", image={"tag": "0.2.0"}, dashboards=on, rules=on)
+    assert release.kubectl("get", "configmaps", "-l", "grafana_dashboard=1", "-o", "name").count("\n") == 4
+    assert release.kubectl("get", "prometheusrules", "-o", "name") == f"prometheusrule.monitoring.coreos.com/{NAME}\n"
     (after,) = release.pods()
     assert after["metadata"]["uid"] != before["metadata"]["uid"]
     assert after["spec"]["containers"][0]["image"] == "encoderfleet-operator:0.2.0"

@@ -31,6 +31,8 @@ EVERYTHING: dict[str, Any] = {
     "serviceAccount": {"annotations": {"example.com/role": "none"}},
     "rbac": {"aggregateToDefaultRoles": True},
     "monitor": {"kind": "ServiceMonitor", "labels": {"release": "prometheus"}, "interval": "1m"},
+    "dashboards": {"enabled": True, "labels": {"team": "serving"}, "annotations": {"grafana_folder": "Encoders"}},
+    "rules": {"enabled": True, "labels": {"release": "prometheus"}},
     "networkPolicy": {"enabled": True, "from": [{"namespaceSelector": {"matchLabels": {"name": "monitoring"}}}]},
 }
 VARIANTS: dict[str, dict[str, Any]] = {
@@ -213,3 +215,26 @@ def test_the_page_has_every_right_of_the_operator(control_plane: ControlPlane) -
         if why
     }
     assert written == {(right.what, right.verb) for right in granted(rules(render(control_plane)))}
+
+
+def test_dashboards_come_as_they_are(control_plane: ControlPlane) -> None:
+    maps = [each for each in render(control_plane, **EVERYTHING) if each["kind"] == "ConfigMap"]
+    came = {name: json.loads(text) for each in maps for name, text in each["data"].items()}
+    there = {f"encoderfleet-{file.name}": json.loads(file.read_text()) for file in (CHART / "dashboards").glob("*")}
+    assert came == there
+    for each in maps:
+        labels, annotations = each["metadata"]["labels"], each["metadata"]["annotations"]
+        assert (labels["grafana_dashboard"], labels["team"]) == ("1", "serving")
+        assert annotations == {"grafana_folder": "Encoders"}
+        assert len(each["data"]) == 1
+        assert len(json.dumps(each)) < 1 << 20  # no object of Kubernetes may be larger
+
+
+def test_rules_come_as_they_are(control_plane: ControlPlane) -> None:
+    rule = only(render(control_plane, **EVERYTHING), "PrometheusRule")
+    assert rule["metadata"]["labels"]["release"] == "prometheus"
+    assert rule["spec"] == yaml.safe_load((CHART / "rules" / "encoder-fleet.yaml").read_text())
+
+
+def test_neither_comes_where_nobody_asked(control_plane: ControlPlane) -> None:
+    assert {each["kind"] for each in render(control_plane)} & {"ConfigMap", "PrometheusRule"} == set()

@@ -14,11 +14,18 @@ from fleet_operator.reconcile.drift import APPLIED
 from fleet_operator.specs.names import DELETION_COST, PLAN_ANNOTATION, POOL_LABEL, SHAPE_LABEL
 
 POOL = ("desired_replicas", "ready_replicas", "planned_cpus", "needed_replicas", "demand_patches_per_second")
-POOL += ("served_patches_per_second", "capacity_patches_per_second", "pending_patches", *REGISTRATIONS)
+POOL += (
+    "served_patches_per_second",
+    "capacity_patches_per_second",
+    "pending_patches",
+    "min_replicas",
+    "max_replicas",
+    *REGISTRATIONS,
+)
 
 
-def series() -> str:
-    """The table of all series, from those of an operator that has seen everything once."""
+def everything() -> Metrics:
+    """Of an operator that has seen everything once."""
     metrics = Metrics()
     metrics.observe_request("get", "Pod", 200, 0.1)
     metrics.observe_event("Pod")
@@ -27,8 +34,14 @@ def series() -> str:
     metrics.registry_requests.labels("list", "ok").inc()
     metrics.missed.labels("Pod").inc()
     metrics.pools.set(Key("media", "vision"), **dict.fromkeys(POOL, 1.0))
+    metrics.pools.tell(Key("media", "vision"), [{"type": "Ready", "status": "True", "reason": "Ready"}])
+    return metrics
+
+
+def series() -> str:
+    """The table of all series."""
     lines = ["| series | type | labels | what it says |", "|---|---|---|---|"]
-    for family in sorted(metrics.registry.collect(), key=lambda each: each.name):
+    for family in sorted(everything().registry.collect(), key=lambda each: each.name):
         name = f"{family.name}_total" if family.type == "counter" else family.name
         assert family.samples, f"{name} is not among those that this test makes"
         labels = dict.fromkeys(label for sample in family.samples for label in sample.labels if label != "le")

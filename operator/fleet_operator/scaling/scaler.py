@@ -148,6 +148,8 @@ class Scaler:
             served_patches_per_second=decision.served,
             capacity_patches_per_second=decision.capacity,
             pending_patches=decision.pending,
+            min_replicas=pool.spec.autoscaling.min_replicas,
+            max_replicas=pool.spec.autoscaling.max_replicas,
         )
         if pool.spec.paused or old == 0:
             # An autoscaler that follows it shall hold, and after a pause nobody shall follow what was said in it.
