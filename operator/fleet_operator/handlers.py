@@ -20,6 +20,9 @@ from fleet_operator.kube.resources import RESOURCES, UNLABELLED
 from fleet_operator.specs.names import POOL_LABEL
 
 CHUNK = 500
+IDENTITY: Any = "encoderfleet"
+"""Whom other operators would see, of whom there are none. kopf would make one of the user's name, and the user of a
+container need not have any."""
 
 
 class WatchError(Exception):
@@ -57,6 +60,7 @@ async def watch(
             registry=_registry(controller, access, kinds),
             settings=watch_settings(kinds),
             standalone=True,
+            identity=IDENTITY,
             clusterwide=not namespaces,
             namespaces=list(namespaces),
             stop_flag=stop,

@@ -3,13 +3,11 @@
 import os
 import subprocess
 import sys
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from tests.cluster import build
-from tests.cluster.cache import cache
 from tests.end_to_end.report import Report
 from tests.end_to_end.site import Site
 from tests.node import images, programs, sandbox, stores
@@ -51,11 +49,7 @@ def cluster() -> Iterator[NodeCluster]:
     """Nodes `system`, `encoders-1` and `encoders-2`, of which the latter say they have a GPU."""
     made = programs.ensure()
     store = stores.ensure(made, images.ensure(made.coredns))
-    # On the file system of the store, whose files the nodes share.
-    with (
-        tempfile.TemporaryDirectory(dir=cache("images"), prefix="run-", ignore_cleanup_errors=True) as folder,
-        NodeCluster(build.ensure(), made, store, Path(folder), NODES) as started,
-    ):
+    with NodeCluster(build.ensure(), made, store, Path(os.environ[sandbox.INSIDE]), NODES) as started:
         yield started
 
 

@@ -127,7 +127,15 @@ class _Builder:
             mounts = {settings: "/etc/uv/uv.toml", Path("/etc/ssl/certs"): "/etc/ssl/certs"}
             mounts |= {Path("/etc/pip.conf"): "/etc/pip.conf"}
             volumes = [f"--volume={ours}:{theirs}:ro" for ours, theirs in mounts.items() if ours.exists()]
-            chosen = ["--layers", "--force-rm", "--isolation=chroot", "--network=host", f"--tag={image.name}", *volumes, *arguments]
+            chosen = [
+                "--layers",
+                "--force-rm",
+                "--isolation=chroot",
+                "--network=host",
+                f"--tag={image.name}",
+                *volumes,
+                *arguments,
+            ]
             self._buildah("bud", *chosen, f"--file={dockerfile}", str(context))
         unfinished = image.archive.with_suffix(".unfinished")
         unfinished.unlink(missing_ok=True)

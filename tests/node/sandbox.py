@@ -4,17 +4,20 @@ Nodes change a machine: bridges, firewall rules, mounts, control groups, setting
 their own, which go with the last process; and that ends when the first one does, for all that it started.
 """
 
+import shutil
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
+from tests.cluster.cache import cache, locked
 from tests.node import cgroups
 
 CGROUP = "/encoderfleet-nodes"
-INSIDE = "ENCODERFLEET_NODES_INSIDE"
-"""Variable of who runs in here."""
+INSIDE = "ENCODERFLEET_NODES_FOLDER"
+"""Variable of who runs in here: a folder for what goes with the run, as nothing can be removed while containers run."""
 KEPT = ("kernel/panic", "kernel/panic_on_oops", "vm/overcommit_memory", "vm/panic_on_oom")
 """Settings of the whole machine that a kubelet changes."""
 
@@ -30,11 +33,24 @@ exec "$@"
 
 
 def run(command: Sequence[str], environment: Mapping[str, str]) -> int:
-    """Run the command in namespaces of its own; its exit code."""
+    """Run the command in namespaces of its own; its exit code. One run at a time."""
     unshare = ["unshare", "--net", "--mount", "--pid", "--ipc", "--fork", "--kill-child", "--mount-proc"]
     program = [*unshare, "--", "bash", "-euc", _PREPARE, "prepare", *command]
-    with _kernel_settings(), _control_group():
-        return subprocess.run(program, env={**environment, INSIDE: "1"}).returncode
+    runs = cache("nodes")
+    others = "==> other nodes run on this machine; waiting for their end"
+    with locked(runs, others, print), _kernel_settings(), _control_group(), _folder(runs) as folder:
+        return subprocess.run(program, env={**environment, INSIDE: str(folder)}).returncode
+
+
+@contextmanager
+def _folder(runs: Path) -> Iterator[Path]:
+    for older in runs.glob("run-*"):  # of one that was killed
+        shutil.rmtree(older)
+    folder = Path(tempfile.mkdtemp(dir=runs, prefix="run-"))
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 @contextmanager
