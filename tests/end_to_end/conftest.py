@@ -58,7 +58,8 @@ def models(cluster: NodeCluster) -> Path:
     """Small random models of real architectures, where every node sees them."""
     folder = cluster.folder / "models"
     for family in ("qwen2_5_vl", "qwen2_audio"):
-        made = [sys.executable, "-m", "fleet_cli.main", "model", "new", "--family", family, str(folder / family)]
+        program = [sys.executable, "-c", "from fleet_cli.main import main; main()"]
+        made = [*program, "model", "new", "--family", family, str(folder / family)]
         subprocess.run(made, check=True, capture_output=True)
     return folder
 

@@ -18,14 +18,14 @@ def test_the_chart_is_installed_and_tests_itself(site: Site) -> None:
 
 def test_a_pool_is_ready(site: Site) -> None:
     site.kubectl("apply", "-f", str(EXAMPLES / "first-pool.yaml"))
-    site.kubectl("wait", "--for=condition=Ready", "encp/vision", "--timeout=160s")
+    site.kubectl("wait", "--for=condition=Ready", "encp/first", "--timeout=160s")
 
-    pods = site.pods("vision")
+    pods = site.pods("first")
     assert {pod["spec"]["nodeName"] for pod in pods} == {"encoders-1", "encoders-2"}
     assert {pod["status"]["qosClass"] for pod in pods} == {"Guaranteed"}
 
 
 def test_photos_and_video_are_encoded(site: Site) -> None:
-    printed = site.encode("photos/coffee.png", "photos/rocket.jpg", "clips/bikes.mp4", pool="vision")
+    printed = site.encode("photos/coffee.png", "photos/rocket.jpg", "clips/bikes.mp4", pool="first")
 
     assert "3 encoded, 0 failed" in printed, printed

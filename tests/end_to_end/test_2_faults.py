@@ -15,39 +15,39 @@ WAIT = "--timeout=160s"
 
 def settled(site: Site, replicas: int) -> None:
     """The pool has so many ready replicas, and its plan is carried out."""
-    site.kubectl("wait", f"--for=jsonpath={{.status.readyReplicas}}={replicas}", "encp/vision", WAIT)
-    site.kubectl("wait", "--for=condition=Progressing=False", "encp/vision", WAIT)
+    site.kubectl("wait", f"--for=jsonpath={{.status.readyReplicas}}={replicas}", "encp/first", WAIT)
+    site.kubectl("wait", "--for=condition=Progressing=False", "encp/first", WAIT)
 
 
 def scale_down(site: Site) -> None:
-    site.kubectl("scale", "encp/vision", "--replicas=1")
+    site.kubectl("scale", "encp/first", "--replicas=1")
     settled(site, 1)
 
 
 def scale_up(site: Site) -> None:
-    site.kubectl("scale", "encp/vision", "--replicas=2")
+    site.kubectl("scale", "encp/first", "--replicas=2")
     settled(site, 2)
 
 
 def rollout(site: Site) -> None:
-    before = {pod["metadata"]["uid"] for pod in site.pods("vision")}
+    before = {pod["metadata"]["uid"] for pod in site.pods("first")}
     patch = '{"spec": {"batching": {"maxPatches": 4096}}}'
-    site.kubectl("patch", "encp/vision", "--type=merge", "--patch", patch)
+    site.kubectl("patch", "encp/first", "--type=merge", "--patch", patch)
     deadline = time.monotonic() + 160
-    while before & {pod["metadata"]["uid"] for pod in site.pods("vision")}:
+    while before & {pod["metadata"]["uid"] for pod in site.pods("first")}:
         assert time.monotonic() < deadline
         time.sleep(1)
     settled(site, 2)
 
 
 def delete_pod(site: Site) -> None:
-    pod = site.pods("vision")[0]["metadata"]["name"]
+    pod = site.pods("first")[0]["metadata"]["name"]
     site.kubectl("delete", "pod", pod, "--wait")
     settled(site, 2)
 
 
 def kill_container(site: Site) -> None:
-    victim = site.pods("vision")[0]
+    victim = site.pods("first")[0]
     os.kill(site.pid(victim), signal.SIGKILL)
     name = victim["metadata"]["name"]
     site.kubectl("wait", "--for=jsonpath={.status.containerStatuses[0].restartCount}=1", f"pod/{name}", WAIT)
@@ -56,9 +56,9 @@ def kill_container(site: Site) -> None:
 
 
 def drain(site: Site) -> None:
-    node = site.pods("vision")[0]["spec"]["nodeName"]
+    node = site.pods("first")[0]["spec"]["nodeName"]
     site.control_plane.kubectl("drain", node, "--ignore-daemonsets", "--delete-emptydir-data", WAIT)
-    site.kubectl("wait", "--for=jsonpath={.status.readyReplicas}=1", "encp/vision", WAIT)
+    site.kubectl("wait", "--for=jsonpath={.status.readyReplicas}=1", "encp/first", WAIT)
     site.control_plane.kubectl("uncordon", node)
     settled(site, 2)
 
@@ -91,7 +91,7 @@ FAULTS: dict[str, Callable[[Site], None]] = {
 @pytest.mark.timeout(600)
 @pytest.mark.parametrize("name", FAULTS)
 def test_nothing_is_lost(site: Site, report: Report, name: str) -> None:
-    with load(site, "vision") as counted:
+    with load(site, "first") as counted:
         FAULTS[name](site)
     report.fault(name, counted)
 

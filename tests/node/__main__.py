@@ -2,6 +2,7 @@
 
 import argparse
 import os
+import signal
 import sys
 from collections.abc import Sequence
 
@@ -18,6 +19,7 @@ def main(arguments: Sequence[str]) -> int:
     run = commands.add_parser("run", help="run a command in namespaces of its own, and leave nothing behind")
     run.add_argument("program", nargs=argparse.REMAINDER)
     options = parser.parse_args(arguments)
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         if options.command == "build":
             build.ensure()

@@ -25,21 +25,31 @@ BUSYBOX = Path("/bin/busybox")
 SUITE = "bookworm"
 UNUSED = ("usr/share/doc", "usr/share/man", "usr/share/info", "usr/share/locale", "usr/share/lintian")
 """What images of Debian leave out."""
-SOURCES = ("requirements", "operator", "encoder", "cli", "machine")
+SOURCES = ("requirements", "operator", "encoder", "cli", "machine", "compatibility")
 FILES = ("pyproject.toml", "README.md", "LICENSE", ".dockerignore")
 
 
 @dataclass(frozen=True, slots=True)
 class Image:
-    """An image as a file.
+    """An image that is built.
 
     Attributes:
         name: As nodes know it.
-        archive: Of docker's format, its layers not compressed.
+        digest: Of what it was built from.
     """
 
     name: str
-    archive: Path
+    digest: str
+
+    @property
+    def built(self) -> str:
+        """As the builder knows it."""
+        return f"localhost/{self.name.rpartition('/')[2].partition(':')[0]}:{self.digest}"
+
+
+def export(image: Image, archive: Path) -> None:
+    """Write an image as a file, of docker's format, its layers not compressed."""
+    _buildah("push", "--disable-compression", image.built, f"docker-archive:{archive}:{image.name}")
 
 
 def ensure(coredns: Path, say: Say = print) -> list[Image]:
@@ -52,9 +62,8 @@ def ensure(coredns: Path, say: Say = print) -> list[Image]:
     Raises:
         MissingProgramError: Something cannot be had here; one line that says what to install.
     """
-    folder = cache("images")
-    with locked(folder, "==> another run builds images; waiting for it", say):
-        builder = _Builder(folder, say)
+    with locked(cache("images"), "==> another run builds images; waiting for it", say):
+        builder = _Builder(say)
         return [
             builder.of_program(containerd.PAUSE, BUSYBOX, ["/busybox", "sleep", "infinity"]),
             builder.of_program(TOOLS, BUSYBOX, ["/busybox", "sh"]),
@@ -65,17 +74,16 @@ def ensure(coredns: Path, say: Say = print) -> list[Image]:
 
 
 class _Builder:
-    def __init__(self, folder: Path, say: Say) -> None:
-        self._folder = folder
+    def __init__(self, say: Say) -> None:
         self._say = say
-        self._storage = folder / "storage"
+        self._there = set(_buildah("images", "--format={{.Name}}:{{.Tag}}").split())
 
     def of_program(self, name: str, program: Path, command: Sequence[str]) -> Image:
         """An image with one static program."""
         if not program.exists():
             raise MissingProgramError(f"{program} is missing: install the package {program.name}-static")
-        image = self._image(name, program.read_bytes())
-        if not image.archive.exists():
+        image = _image(name, program.read_bytes())
+        if image.built not in self._there:
             with tempfile.TemporaryDirectory() as context:
                 shutil.copy(program, Path(context) / program.name)
                 entry = ", ".join(f'"{each}"' for each in command)
@@ -87,27 +95,20 @@ class _Builder:
     def of_repository(self, name: str, what: str, *arguments: str) -> Image:
         """The image of `what`, operator or encoder."""
         content = [path.read_bytes() for path in _sources()]
-        image = self._image(name, *content, " ".join(arguments).encode())
-        if not image.archive.exists():
+        image = _image(name, *content, " ".join(arguments).encode())
+        if image.built not in self._there:
             self._say(f"==> building the image of the {what} (minutes where nothing of it is kept)")
             self._base()
             wanted = [f"--build-arg={each}" for each in ("BASE=localhost/base", *arguments)]
             self._build(image, REPOSITORY / what / "Dockerfile", REPOSITORY, *wanted)
         return image
 
-    def _image(self, name: str, *inputs: bytes) -> Image:
-        digest = hashlib.sha256()
-        for each in inputs:
-            digest.update(hashlib.sha256(each).digest())
-        short = name.rpartition("/")[2].replace(":", "-")
-        return Image(name, self._folder / f"{short}-{digest.hexdigest()[:16]}.tar")
-
     def _base(self) -> None:
         """What `python:3-slim` is elsewhere: Debian with Python, and little else."""
-        if self._buildah("images", "--quiet", "--filter=reference=localhost/base").strip():
+        if "localhost/base:latest" in self._there:
             return
         self._say("==> making a base image from Debian's packages")
-        with tempfile.TemporaryDirectory(dir=self._folder) as scratch:
+        with tempfile.TemporaryDirectory(dir=cache("images")) as scratch:
             root = Path(scratch) / "root"
             wanted = "--include=python3,python3-venv,ca-certificates"
             _run("debootstrap", "--variant=minbase", wanted, SUITE, str(root))
@@ -117,7 +118,7 @@ class _Builder:
                 (root / each).mkdir(parents=True)
             _run("tar", "-C", str(root), "--sort=name", "-cf", f"{scratch}/base.tar", ".")
             (Path(scratch) / "Dockerfile").write_text('FROM scratch\nADD base.tar /\nCMD ["python3"]\n')
-            self._buildah("bud", "--tag=localhost/base", scratch)
+            _buildah("bud", "--tag=localhost/base", scratch)
 
     def _build(self, image: Image, dockerfile: Path, context: Path, *arguments: str) -> None:
         with tempfile.TemporaryDirectory() as scratch:
@@ -127,26 +128,23 @@ class _Builder:
             mounts = {settings: "/etc/uv/uv.toml", Path("/etc/ssl/certs"): "/etc/ssl/certs"}
             mounts |= {Path("/etc/pip.conf"): "/etc/pip.conf"}
             volumes = [f"--volume={ours}:{theirs}:ro" for ours, theirs in mounts.items() if ours.exists()]
-            chosen = [
-                "--layers",
-                "--force-rm",
-                "--isolation=chroot",
-                "--network=host",
-                f"--tag={image.name}",
-                *volumes,
-                *arguments,
-            ]
-            self._buildah("bud", *chosen, f"--file={dockerfile}", str(context))
-        unfinished = image.archive.with_suffix(".unfinished")
-        unfinished.unlink(missing_ok=True)
-        self._buildah("push", "--disable-compression", image.name, f"docker-archive:{unfinished}:{image.name}")
-        for older in self._folder.glob(f"{image.archive.stem.rpartition('-')[0]}-*.tar"):
-            older.unlink()
-        unfinished.rename(image.archive)
+            chosen = ["--layers", "--force-rm", "--isolation=chroot", "--network=host", *volumes, *arguments]
+            _buildah("bud", *chosen, f"--tag={image.built}", f"--file={dockerfile}", str(context))
+        for older in (each for each in self._there if each.startswith(image.built.partition(":")[0] + ":")):
+            _buildah("rmi", older)
 
-    def _buildah(self, command: str, *arguments: str) -> str:
-        places = [f"--root={self._storage}", f"--runroot={self._folder / 'running'}", "--storage-driver=overlay"]
-        return _run("buildah", *places, command, *arguments)
+
+def _image(name: str, *inputs: bytes) -> Image:
+    digest = hashlib.sha256()
+    for each in inputs:
+        digest.update(hashlib.sha256(each).digest())
+    return Image(name, digest.hexdigest()[:16])
+
+
+def _buildah(command: str, *arguments: str) -> str:
+    folder = cache("images")
+    places = [f"--root={folder / 'storage'}", f"--runroot={folder / 'running'}", "--storage-driver=overlay"]
+    return _run("buildah", *places, command, *arguments)
 
 
 def _sources() -> Iterator[Path]:

@@ -34,7 +34,9 @@ exec "$@"
 
 def run(command: Sequence[str], environment: Mapping[str, str]) -> int:
     """Run the command in namespaces of its own; its exit code. One run at a time."""
-    unshare = ["unshare", "--net", "--mount", "--pid", "--ipc", "--fork", "--kill-child", "--mount-proc"]
+    # Where this process is killed, all in there are.
+    tied = ["setpriv", "--pdeathsig=KILL", "--"]
+    unshare = [*tied, "unshare", "--net", "--mount", "--pid", "--ipc", "--fork", "--kill-child", "--mount-proc"]
     program = [*unshare, "--", "bash", "-euc", _PREPARE, "prepare", *command]
     runs = cache("nodes")
     others = "==> other nodes run on this machine; waiting for their end"

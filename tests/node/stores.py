@@ -13,7 +13,7 @@ from pathlib import Path
 from tests.cluster.cache import Say, cache, locked
 from tests.cluster.processes import Process
 from tests.node import containerd
-from tests.node.images import Image
+from tests.node.images import Image, export
 from tests.node.programs import NodePrograms
 
 NAMESPACE = "k8s.io"
@@ -22,7 +22,7 @@ NAMESPACE = "k8s.io"
 
 def ensure(programs: NodePrograms, images: Sequence[Image], say: Say = print) -> Path:
     """The folder of a containerd that has the images."""
-    names = "\n".join(str(image.archive.name) for image in images)
+    names = "\n".join(image.built for image in images)
     place = cache("images") / f"store-{hashlib.sha256(names.encode()).hexdigest()[:16]}"
     with locked(cache("images"), "==> another run unpacks images; waiting for it", say):
         if not place.exists():
@@ -52,8 +52,16 @@ def _unpack(programs: NodePrograms, images: Sequence[Image], folder: Path) -> No
     running = Process("containerd", command, folder / "containerd.log")
     try:
         running.wait_until(containerd.socket(folder).exists)
+        ctr = [str(programs.ctr), f"--address={containerd.socket(folder)}", f"--namespace={NAMESPACE}"]
+        # A layer as it came is of no use once it is unpacked.
+        take = [*ctr, "images", "import", "--local", "--discard-unpacked-layers"]
         for image in images:
-            ctr = [str(programs.ctr), f"--address={containerd.socket(folder)}", f"--namespace={NAMESPACE}"]
-            subprocess.run([*ctr, "images", "import", "--local", str(image.archive)], check=True, capture_output=True)
+            archive = folder / "image.tar"
+            export(image, archive)
+            subprocess.run([*take, str(archive)], check=True, capture_output=True)
+            archive.unlink()
+        # What makes it collect the garbage, and waits for that.
+        subprocess.run([*ctr, "images", "tag", images[0].name, "localhost/none:1"], check=True, capture_output=True)
+        subprocess.run([*ctr, "images", "rm", "--sync", "localhost/none:1"], check=True, capture_output=True)
     finally:
         running.end()
