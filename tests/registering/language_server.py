@@ -12,11 +12,14 @@ MODEL = {"model_path": "/m", "model_type": "qwen2_5_vl", "architectures": ["Qwen
 SERVER = {"dtype": "auto", "revision": None, "encoder_transfer_backend": "zmq_to_tokenizer", "language_only": True}
 
 
+_DEEP = f'{{"encoder_urls": {"[" * 100_000}{"]" * 100_000}}}'
+
+
 class LanguageServer:
     """One. `urls` is its list.
 
     Attributes:
-        manner: How it answers: `well`, `hangs`, `fails`, or `nonsense`.
+        manner: How it answers: `well`, `hangs`, `fails`, `nonsense`, or `deep`: a list in a list, and so on.
         model: What `/model_info` says; None: it is not served.
         api_hangs: Its API takes requests, and does not answer.
         asked: Requests so far, as `POST url`.
@@ -62,6 +65,8 @@ class LanguageServer:
     async def _list(self, _: web.Request) -> web.Response:
         self.looks += 1
         await self._behave()
+        if self.manner == "deep":
+            return web.Response(text=_DEEP, content_type="application/json")
         return web.json_response(["x"] if self.manner == "nonsense" else {"encoder_urls": self.urls})
 
     async def _register(self, request: web.Request) -> web.Response:
@@ -85,6 +90,8 @@ class LanguageServer:
             await asyncio.sleep(60)
         if self.model is None:
             raise web.HTTPNotFound
+        if self.manner == "deep":
+            return web.Response(text=_DEEP, content_type="application/json")
         return web.json_response(self.model, status=self.api_status)
 
     async def _server_info(self, _: web.Request) -> web.Response:

@@ -1,12 +1,14 @@
 """The list of a language server is kept, over real sockets."""
 
 import asyncio
+import json
 import socket
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any
 
 import pytest
+from aiohttp import web
 
 from fleet_operator.consumers import keeper as keeping
 from fleet_operator.consumers import knowing
@@ -111,10 +113,11 @@ async def test_who_serves_no_pool_any_more_loses_what_is_ours_and_is_left_alone_
         ("hangs", "does not answer within"),
         ("fails", "answers HTTP 500"),
         ("nonsense", "answers, but with no"),
+        ("deep", "answers, but with no"),
     ],
 )
 async def test_one_that_does_not_do_its_part_is_told_and_tried_again(
-    monkeypatch: pytest.MonkeyPatch, manner: str, how: str
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, manner: str, how: str
 ) -> None:
     monkeypatch.setattr("fleet_operator.consumers.asking.SECONDS", 0.2)
     server = LanguageServer()
@@ -123,6 +126,7 @@ async def test_one_that_does_not_do_its_part_is_told_and_tried_again(
         await until(lambda: keeper.state(KEY) and state(keeper).unreachable)
         assert f"port {server.port}, {how}" in state(keeper).unreachable
         assert "--encoder-bootstrap-port" in state(keeper).unreachable
+        assert caplog.messages == []
         server.manner = "well"
         await until(lambda: server.urls == [A] and state(keeper).settled and not state(keeper).unreachable)
 
@@ -176,6 +180,30 @@ async def test_whatever_a_list_is_it_is_bounded(monkeypatch: pytest.MonkeyPatch)
     async with LanguageServer(["x" * 2000]).running() as server, Asker() as asker:
         with pytest.raises(NoAnswerError, match="too much"):
             await asker.listed(f"127.0.0.1:{server.port}")
+
+
+@pytest.mark.parametrize("chunk", [1, 1000])
+async def test_an_answer_comes_in_any_parts(chunk: int) -> None:
+    text = json.dumps({"encoder_urls": [A, B] * 200, "more": {str(number): number for number in range(100)}}).encode()
+
+    async def listed(request: web.Request) -> web.StreamResponse:
+        answer = web.StreamResponse()
+        answer.enable_chunked_encoding()
+        await answer.prepare(request)
+        for begin in range(0, len(text), chunk):
+            await answer.write(text[begin : begin + chunk])
+        return answer
+
+    app = web.Application()
+    app.router.add_get("/list_encoder_urls", listed)
+    runner = web.AppRunner(app)
+    await runner.setup()
+    try:
+        await web.TCPSite(runner, "127.0.0.1", 0).start()
+        async with Asker() as asker:
+            assert await asker.listed(f"127.0.0.1:{runner.addresses[0][1]}") == (A, B) * 200
+    finally:
+        await runner.cleanup()
 
 
 async def test_very_many_are_registered_in_parts() -> None:
