@@ -19,7 +19,8 @@ class LanguageServer:
     """One. `urls` is its list.
 
     Attributes:
-        manner: How it answers: `well`, `hangs`, `fails`, `nonsense`, or `deep`: a list in a list, and so on.
+        manner: How it answers: `well`, `hangs`, `fails`, `nonsense`, `deep` (a list in a list, and so on), or
+            `forgets`: it takes encoders, and does not list them.
         model: What `/model_info` says; None: it is not served.
         api_hangs: Its API takes requests, and does not answer.
         asked: Requests so far, as `POST url`.
@@ -73,7 +74,7 @@ class LanguageServer:
         await self._behave()
         url = (await request.json())["url"]
         self.asked.append(f"POST {url}")
-        if url not in self.urls:
+        if url not in self.urls and self.manner != "forgets":
             self.urls.append(url)
         return web.Response(text="OK")
 

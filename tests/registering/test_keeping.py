@@ -114,6 +114,7 @@ async def test_who_serves_no_pool_any_more_loses_what_is_ours_and_is_left_alone_
         ("fails", "answers HTTP 500"),
         ("nonsense", "answers, but with no"),
         ("deep", "answers, but with no"),
+        ("forgets", "takes encoders, and does not list them"),
     ],
 )
 async def test_one_that_does_not_do_its_part_is_told_and_tried_again(
@@ -126,9 +127,21 @@ async def test_one_that_does_not_do_its_part_is_told_and_tried_again(
         await until(lambda: keeper.state(KEY) and state(keeper).unreachable)
         assert f"port {server.port}, {how}" in state(keeper).unreachable
         assert "--encoder-bootstrap-port" in state(keeper).unreachable
-        assert caplog.messages == []
+        assert len(caplog.messages) <= (manner == "forgets")
+        assert state(keeper).registered == 0
         server.manner = "well"
         await until(lambda: server.urls == [A] and state(keeper).settled and not state(keeper).unreachable)
+
+
+async def test_what_has_changed_is_looked_at_before_it_is_told() -> None:
+    pool = Pool()
+    async with LanguageServer().running() as server, kept(pool, server.port) as keeper:
+        await until(lambda: keeper.state(KEY) and keeper.fresh)
+        pool.wanted = {A}
+        keeper.wake()
+        assert (keeper.fresh, state(keeper).settled) == (False, True)
+        await until(lambda: keeper.fresh and state(keeper).settled)
+        assert (state(keeper).registered, server.urls) == (1, [A])
 
 
 async def test_nobody_listens() -> None:

@@ -32,6 +32,8 @@ _UNREACHABLE = (
     "the operator from it"
 )
 
+_FORGETS = "takes encoders, and does not list them"
+
 Wish = Callable[[Key, Facts, str], Wishes]
 
 
@@ -59,10 +61,17 @@ class Keeper:
         self._ports = ports
         self.pools: frozenset[Key] = frozenset()
         self._memory = Memory()
-        self._knowing = Knowing(asker, server, ports.api, self._fits, self.wake)
+        self._woken = asyncio.Event()
+        self._knowing = Knowing(asker, server, ports.api, self._fits, self._woken.set)
         self._states: dict[Key, ServerState] = {}
         self._failures, self._trouble = 0, ""
-        self._woken = asyncio.Event()
+        self._changed, self._seen = 0, -1
+        """What was to be looked at, counted; and how much of it was when the last look began."""
+
+    @property
+    def fresh(self) -> bool:
+        """All that has changed so far was looked at, or cannot be."""
+        return self._seen == self._changed or self._failures >= FAILURES
 
     def state(self, key: Key) -> ServerState | None:
         """How far it knows the encoders of a pool; None where it has not been looked at yet."""
@@ -92,6 +101,7 @@ class Keeper:
 
     def wake(self) -> None:
         """Something has changed: look at once."""
+        self._changed += 1
         self._woken.set()
 
     async def run(self) -> None:
@@ -114,12 +124,14 @@ class Keeper:
 
     async def _safely(self) -> None:
         """Look; a defect that this meets ends nothing else."""
+        seen = self._changed
         try:
             await self._look()
         except Exception:
             log.exception("%s: its list of encoders cannot be kept", self._server.name)
             self._failures += 1
             self._trouble = "cannot be kept, by a defect of the operator that its log has"
+        self._seen = seen
         self._told(self.pools)
 
     async def _look(self) -> None:
@@ -149,12 +161,15 @@ class Keeper:
         self._memory = self._memory.unregistered(out)
         taken, more_trouble = await many.each(self._asker.register, address, first)
         self._memory = self._memory.registered(taken)
-        if out or taken:
+        new = [url for url in taken if url not in asked.forgotten]
+        if out or new:
             said = "%s: %d encoders registered, %d unregistered"
-            log.info(said, self._server.name, len(taken), len(out))
-        self._trouble = trouble or more_trouble
+            log.info(said, self._server.name, len(new), len(out))
+        if new:
+            self._woken.set()  # they count when they are seen on the list
+        self._trouble = trouble or more_trouble or (_FORGETS if asked.forgotten else "")
         self._failures = self._failures + 1 if self._trouble else 0
-        self._tell(wishes, frozenset(listed).difference(out).union(taken))
+        self._tell(wishes, frozenset(listed).difference(out))
 
     def _tell(self, wishes: Mapping[Key, Wishes], there: frozenset[str]) -> None:
         # One that is waited for, and is not ready, shall have none yet: nothing is about to change by that.

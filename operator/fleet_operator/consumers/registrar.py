@@ -61,10 +61,13 @@ class Registrar:
         pool = self._pools.get(key)
         if pool is None or key not in self._served.problems:
             return None
-        states = [keeper.state(key) for keeper, _ in self._keepers.values() if key in keeper.pools]
+        keepers = [keeper for keeper, _ in self._keepers.values() if key in keeper.pools]
+        states = [keeper.state(key) for keeper in keepers]
         servers = sorted(state for state in states if state is not None)
         encoders, known = serving(self._mirror.pods(key)), self._encoders.identities(key)
-        looked = len(servers) == len(states) and all(pod.name in known for pod in encoders)
+        # Else what language servers had of the encoders of a moment ago would be told of those of now.
+        fresh = key not in self._dirty and all(keeper.fresh for keeper in keepers)
+        looked = fresh and len(servers) == len(states) and all(pod.name in known for pod in encoders)
         return Report(
             servers=tuple(servers),
             encoders=len(encoders),
