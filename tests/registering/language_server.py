@@ -22,6 +22,7 @@ class LanguageServer:
         manner: How it answers: `well`, `hangs`, `fails`, `nonsense`, `deep` (a list in a list, and so on), or
             `forgets`: it takes encoders, and does not list them.
         model: What `/model_info` says; None: it is not served.
+        takes_none: It says nothing when it is told of encoders.
         api_hangs: Its API takes requests, and does not answer.
         asked: Requests so far, as `POST url`.
         looks: How often its list was asked for.
@@ -34,6 +35,7 @@ class LanguageServer:
         self.server: dict[str, Any] = dict(SERVER)
         self.api_status = 200
         self.api_hangs = False
+        self.takes_none = False
         self.asked: list[str] = []
         self.looks = 0
         self.port = 0
@@ -74,6 +76,8 @@ class LanguageServer:
         await self._behave()
         url = (await request.json())["url"]
         self.asked.append(f"POST {url}")
+        if self.takes_none:
+            await asyncio.sleep(60)
         if url not in self.urls and self.manner != "forgets":
             self.urls.append(url)
         return web.Response(text="OK")

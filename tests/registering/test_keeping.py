@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 from aiohttp import web
 
+from fleet_operator.consumers import asking, knowing
 from fleet_operator.consumers import keeper as keeping
-from fleet_operator.consumers import knowing
 from fleet_operator.consumers.asking import Asker, NoAnswerError
 from fleet_operator.consumers.compatibility import Facts, mismatch
 from fleet_operator.consumers.keeper import Keeper
@@ -161,6 +161,45 @@ async def test_one_that_hangs_delays_no_other(monkeypatch: pytest.MonkeyPatch) -
     async with slow.running(), LanguageServer().running() as good, kept(pool, slow.port), kept(pool, good.port):
         await asyncio.wait_for(until(lambda: good.urls == [A]), 5)
         assert slow.urls == []
+
+
+async def test_many_that_hang_delay_none_that_answers(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("CONNECTIONS", "SILENT_CONNECTIONS"):
+        monkeypatch.setattr(asking, name, 4)
+    monkeypatch.setattr(asking, "SECONDS", 0.2)
+    slow = LanguageServer()
+    slow.manner = "hangs"
+    async with slow.running(), LanguageServer([A]).running() as good, Asker() as asker:
+        address = f"127.0.0.1:{slow.port}"
+        with pytest.raises(NoAnswerError):
+            await asker.listed(address)
+        monkeypatch.setattr(asking, "SECONDS", 20)
+        waiting = [asyncio.create_task(asker.listed(address)) for _ in range(20)]
+        await until(lambda: slow.looks > 4)
+        assert await asyncio.wait_for(asker.listed(f"127.0.0.1:{good.port}"), 5) == (A,)
+        # It answers again, and is one of the others.
+        slow.manner = "well"
+        for each in waiting:
+            each.cancel()
+        await asyncio.gather(*waiting, return_exceptions=True)
+        assert await asker.listed(address) == ()
+        assert address not in asker._silent
+
+
+async def test_one_that_hangs_while_it_is_told_of_many_is_first_told_who_goes(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(asking, "SECONDS", 0.2)
+    pool = Pool(A)
+    many = {f"http://10.1.0.{number}:30000" for number in range(60)}
+    async with LanguageServer().running() as server, kept(pool, server.port) as keeper:
+        await until(lambda: server.urls == [A])
+        server.takes_none = True
+        pool.wanted = many | {A}
+        keeper.wake()
+        await until(lambda: len(server.asked) > 1)
+        pool.wanted, pool.unwanted = many, {A}
+        keeper.wake()
+        await until(lambda: f"DELETE {A}" in server.asked)
+        assert len(server.asked) < 30
 
 
 @pytest.mark.parametrize("status", [401, 403, 404, 500])

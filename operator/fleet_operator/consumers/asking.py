@@ -11,6 +11,10 @@ import msgspec
 from fleet_operator.consumers.told import Listed, Told
 
 CONNECTIONS = 256
+SILENT_CONNECTIONS = 128
+"""For those that let the time pass when they were asked last: hundreds of them delay none that answers."""
+_MOST_SILENT = 10_000
+"""Addresses that are remembered; pods and their addresses come and go."""
 SECONDS = 2.0
 """For one request, connecting included."""
 MAX_BYTES = 1 << 20
@@ -51,7 +55,8 @@ class Asker:
     def __init__(self, observe: Observer = lambda *_: None) -> None:
         self._observe = observe
         self._session: aiohttp.ClientSession | None = None
-        self._turns = asyncio.Semaphore(CONNECTIONS)
+        self._turns, self._silent_turns = asyncio.Semaphore(CONNECTIONS), asyncio.Semaphore(SILENT_CONNECTIONS)
+        self._silent: set[str] = set()
 
     async def __aenter__(self) -> Self:
         # A connection for each request: they are seconds apart, and one that the other side has closed meanwhile would
@@ -121,13 +126,17 @@ class Asker:
     async def _ask(self, what: str, method: str, address: str, path: str, body: Any = None) -> bytes:
         try:
             # The time begins with its turn: else those that others keep waiting would be lost for it.
-            async with self._turns, asyncio.timeout(SECONDS):
+            async with self._silent_turns if address in self._silent else self._turns, asyncio.timeout(SECONDS):
                 answer = await self._send(method, f"http://{address}{path}", body)
+            self._silent.discard(address)
         except NoAnswerError:
             self._observe(what, "failed")
             raise
         except TimeoutError as error:
             self._observe(what, "failed")
+            if len(self._silent) >= _MOST_SILENT:
+                self._silent.clear()
+            self._silent.add(address)
             raise NoAnswerError(f"does not answer within {SECONDS:g} s", silent=True) from error
         except aiohttp.ClientConnectorError as error:
             self._observe(what, "failed")
