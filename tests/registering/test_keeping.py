@@ -17,7 +17,6 @@ from fleet_operator.consumers.compatibility import Facts, mismatch
 from fleet_operator.consumers.keeper import Keeper
 from fleet_operator.consumers.report import ServerState
 from fleet_operator.consumers.servers import LanguageServer as ServerPod
-from fleet_operator.consumers.servers import Ports
 from fleet_operator.consumers.wishes import Wishes
 from fleet_operator.observed.mirror import Key
 from registering.language_server import MODEL, LanguageServer
@@ -53,8 +52,9 @@ class Pool:
 async def kept(pool: Pool, registry: int, api: int | None = None, pod: ServerPod = SERVER_POD) -> AsyncIterator[Keeper]:
     """A keeper at work."""
     async with Asker() as asker:
-        keeper = Keeper(asker, pool.wish, lambda _: None, pod, Ports(registry, api or registry))
-        keeper.serve(frozenset({KEY}), pod)
+        apis = (api or registry,)
+        keeper = Keeper(asker, pool.wish, lambda _: None, pod, registry, apis)
+        keeper.serve(frozenset({KEY}), pod, apis)
         task = asyncio.create_task(keeper.run())
         try:
             yield keeper
@@ -98,8 +98,8 @@ async def test_who_serves_no_pool_any_more_loses_what_is_ours_and_is_left_alone_
     pool = Pool(A, B)
     async with LanguageServer([THEIRS]).running() as server, Asker() as asker:
         pod = ServerPod("chat/vlm-0", "127.0.0.1", ready=True)
-        keeper = Keeper(asker, pool.wish, lambda _: None, pod, Ports(server.port, server.port))
-        keeper.serve(frozenset({KEY}), pod)
+        keeper = Keeper(asker, pool.wish, lambda _: None, pod, server.port, (server.port,))
+        keeper.serve(frozenset({KEY}), pod, (server.port,))
         running = asyncio.create_task(keeper.run())
         await until(lambda: len(server.urls) == 3)
         keeper.retire()
@@ -310,7 +310,7 @@ async def test_one_that_is_ready_and_says_nothing_for_long_gets_encoders_with_a_
         await until(lambda: state(keeper).settled)
         assert "compatibility unknown: its API on port" in state(keeper).doubt
         # It never waits again: it is in use.
-        keeper.serve(frozenset({KEY}), ServerPod("chat/vlm-0", "127.0.0.1", ready=False))
+        keeper.serve(frozenset({KEY}), ServerPod("chat/vlm-0", "127.0.0.1", ready=False), (closed_port(),))
         looks = listing.looks
         await until(lambda: listing.looks >= looks + 3)
         assert listing.asked == [f"POST {A}"]
@@ -322,6 +322,82 @@ async def test_one_that_still_starts_keeps_nobody_from_being_settled(monkeypatch
     async with LanguageServer().running() as listing, kept(Pool(A), listing.port, closed_port(), pod) as keeper:
         await until(lambda: listing.looks >= 5)
         assert (state(keeper).settled, state(keeper).wanted, listing.asked) == (True, 0, [])
+
+
+async def test_of_another_pod_at_its_address_nothing_is_known() -> None:
+    old, api = LanguageServer(), LanguageServer()
+    async with old.running() as listing, AsyncExitStack() as stack:
+        port = closed_port()
+        first, then = (ServerPod("chat/vlm-0", "127.0.0.1", ready=True, uid=uid) for uid in ("one", "two"))
+        async with api.running(port=port):
+            keeper = await stack.enter_async_context(kept(Pool(A), listing.port, port, first))
+            await until(lambda: listing.urls == [A])
+        # Another one gets its address, with another model that it cannot tell yet.
+        listing.urls.clear()
+        listing.asked.clear()
+        keeper.serve(frozenset({KEY}), then, (port,))
+        looks = listing.looks
+        await until(lambda: listing.looks >= looks + 5)
+        assert f"POST {A}" not in listing.asked
+        api.model = OTHER
+        async with api.running(port=port):
+            await until(lambda: state(keeper).mismatch)
+        assert f"POST {A}" not in listing.asked
+
+
+async def test_another_port_of_its_api_takes_no_encoder_away() -> None:
+    pool, listing = Pool(A), LanguageServer()
+    async with listing.running(), kept(pool, listing.port) as keeper:
+        await until(lambda: listing.urls == [A])
+        keeper.serve(frozenset({KEY}), SERVER_POD, (closed_port(),))
+        looks = listing.looks
+        await until(lambda: listing.looks >= looks + 5)
+        assert listing.asked == [f"POST {A}"]
+
+
+async def test_of_several_ports_of_its_api_that_which_answers_is_right() -> None:
+    pool, listing, api = Pool(A), LanguageServer(), LanguageServer()
+    api.model = OTHER
+    async with listing.running(), api.running():
+        for apis in ((closed_port(), api.port), (api.port, closed_port())):
+            async with Asker() as asker:
+                keeper = Keeper(asker, pool.wish, lambda _: None, SERVER_POD, listing.port, apis)
+                keeper.serve(frozenset({KEY}), SERVER_POD, apis)
+                task = asyncio.create_task(keeper.run())
+                await until(lambda: keeper.state(KEY) and state(keeper).mismatch)  # noqa: B023
+                task.cancel()
+                await asyncio.gather(task, return_exceptions=True)
+        assert listing.asked == []
+
+
+async def test_who_cannot_be_told_that_it_serves_no_pool_is_told_later(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(asking, "SECONDS", 0.2)
+    server = LanguageServer([THEIRS])
+    async with server.running(), kept(Pool(A), server.port) as keeper:
+        await until(lambda: server.urls == [THEIRS, A])
+        server.manner = "fails"
+        await until(lambda: state(keeper).unreachable)
+        keeper.retire()
+        looks = server.looks
+        await until(lambda: server.looks >= looks + 5)
+        server.manner = "well"
+        await until(lambda: server.urls == [THEIRS])
+
+
+async def test_who_cannot_be_told_for_long_is_given_up(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(keeping, "RETIRING_SECONDS", 0.0)
+    caplog.set_level("INFO")
+    async with LanguageServer().running() as server, Asker() as asker:
+        keeper = Keeper(asker, Pool(A).wish, lambda _: None, SERVER_POD, server.port, (server.port,))
+        keeper.serve(frozenset({KEY}), SERVER_POD, (server.port,))
+        running = asyncio.create_task(keeper.run())
+        await until(lambda: server.urls == [A])
+        server.manner = "fails"
+        keeper.retire()
+        await asyncio.wait_for(running, PATIENCE)
+    assert "1 encoders not unregistered, if it is still there" in caplog.text
 
 
 async def test_a_defect_while_it_is_asked_what_it_is_leaves_nobody_waiting(

@@ -12,7 +12,7 @@ from fleet_operator.consumers.compatibility import Facts
 from fleet_operator.consumers.knowing import Knowing, wait
 from fleet_operator.consumers.registry import Memory, changes
 from fleet_operator.consumers.report import ServerState
-from fleet_operator.consumers.servers import LanguageServer, Ports
+from fleet_operator.consumers.servers import LanguageServer
 from fleet_operator.consumers.wishes import Wishes
 from fleet_operator.observed.mirror import Key
 
@@ -23,6 +23,8 @@ REST_SECONDS = 0.25
 """Between two looks, so that what happens at once is one."""
 FAILURES = 3
 """In a row, before they are told: a language server that is busy for seconds is no news."""
+RETIRING_SECONDS = 300.0
+"""For so long one that does not answer is tried, once it is to lose the encoders. Mostly its pod is no more."""
 MOST_AT_ONCE = 64
 """URLs that are registered at one look: then it is looked anew, as an encoder may have gone meanwhile."""
 
@@ -45,26 +47,36 @@ class Keeper:
         wish: What the language server shall have of a pool, by what it says of itself.
         told: Called with pools after each look.
         server: Its pod.
-        ports: Of the server.
+        port: Of its list.
+        apis: Ports where its API may be.
 
     Attributes:
         pools: That it serves. When there are none any more, it ends once their encoders are unregistered.
     """
 
     def __init__(
-        self, asker: Asker, wish: Wish, told: Callable[[Iterable[Key]], None], server: LanguageServer, ports: Ports
+        self,
+        asker: Asker,
+        wish: Wish,
+        told: Callable[[Iterable[Key]], None],
+        server: LanguageServer,
+        port: int,
+        apis: tuple[int, ...],
     ) -> None:
         self._asker = asker
         self._wish = wish
         self._told = told
         self._server = server
-        self._ports = ports
+        self._port = port
+        self._apis = apis
         self.pools: frozenset[Key] = frozenset()
         self._memory = Memory()
         self._woken = asyncio.Event()
-        self._knowing = Knowing(asker, server, ports.api, self._fits, self._woken.set)
+        self._knowing = Knowing(asker, server, apis, self._fits, self._woken.set)
         self._states: dict[Key, ServerState] = {}
         self._failures, self._trouble = 0, ""
+        self._ends: float | None = None
+        """When to give up, once it serves no pool."""
         self._changed, self._seen = 0, -1
         """What was to be looked at, counted; and how much of it was when the last look began."""
 
@@ -78,7 +90,7 @@ class Keeper:
         known = self._states.get(key)
         if known is None:
             return None
-        trouble = _UNREACHABLE.format(port=self._ports.registry, how=self._trouble)
+        trouble = _UNREACHABLE.format(port=self._port, how=self._trouble)
         return replace(
             known,
             name=self._server.name,
@@ -86,18 +98,20 @@ class Keeper:
             unreachable=trouble if self._failures >= FAILURES else "",
         )
 
-    def serve(self, pools: frozenset[Key], server: LanguageServer) -> None:
-        """These pools, from now on; its pod may be ready now, or not any more."""
-        if (pools, server) != (self.pools, self._server):
-            self.pools, self._server = pools, server
-            self._knowing.server = server
-            if self._knowing.waited_for:
-                self._knowing.again()
+    def serve(self, pools: frozenset[Key], server: LanguageServer, apis: tuple[int, ...]) -> None:
+        """These pools, from now on; its pod may be ready now, or not any more, or be another one."""
+        if pools:
+            self._ends = None
+        if (pools, server, apis) != (self.pools, self._server, self._apis):
+            self.pools, self._server, self._apis = pools, server, apis
+            self._knowing.serve(server, apis)
             self.wake()
 
     def retire(self) -> None:
         """Nobody wants it to be served any more."""
-        self.serve(frozenset(), self._server)
+        if self._ends is None:
+            self._ends = time.monotonic() + RETIRING_SECONDS
+        self.serve(frozenset(), self._server, self._apis)
 
     def wake(self) -> None:
         """Something has changed: look at once."""
@@ -112,12 +126,19 @@ class Keeper:
             while True:
                 self._woken.clear()
                 await self._safely()
-                if not self.pools and (not self._memory.ours or self._failures >= FAILURES):
+                if not self.pools and (not self._memory.ours or self._given_up()):
                     return
                 await wait(self._woken, INTERVAL_SECONDS)
                 await asyncio.sleep(REST_SECONDS)
         finally:
             knowing.cancel()
+
+    def _given_up(self) -> bool:
+        over = self._failures >= FAILURES and self._ends is not None and time.monotonic() >= self._ends
+        if over:
+            said = "%s: %d encoders not unregistered, if it is still there: its list of encoders, port %d, %s"
+            log.info(said, self._server.name, len(self._memory.ours), self._port, self._trouble)
+        return over
 
     def _fits(self, facts: Facts) -> bool:
         return not any(self._wish(key, facts, "").mismatch for key in self.pools)
@@ -135,7 +156,7 @@ class Keeper:
         self._told(self.pools)
 
     async def _look(self) -> None:
-        address = self._server.address(self._ports.registry)
+        address = self._server.address(self._port)
         listed: tuple[str, ...] | None = None
         try:
             listed = await self._asker.listed(address)
