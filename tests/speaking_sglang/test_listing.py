@@ -142,3 +142,54 @@ async def test_whatever_answers_there_does_not_end_it(start_encoder: StartEncode
         await until(lambda: "cannot register" in encoder.log)
         assert encoder.get("/readyz")[0] == 200
         assert made.urls == []
+
+
+async def hostile(answer: Callable[[web.Request], Any]) -> tuple[web.AppRunner, str]:
+    """Something that answers whatever is asked for in one way."""
+    return await serve(web.route("*", "/{path:.*}", answer))
+
+
+async def test_hostile_ones_keep_it_from_no_other_and_lead_it_nowhere(
+    start_encoder: StartEncoder, qwen2_5_vl: Path
+) -> None:
+    led: list[str] = []
+
+    async def elsewhere(request: web.Request) -> web.Response:
+        led.append(f"{request.method} {request.path}")
+        return web.json_response({"encoder_urls": []})
+
+    async def endless(request: web.Request) -> web.StreamResponse:
+        answer = web.StreamResponse()
+        await answer.prepare(request)
+        while True:
+            await answer.write(b" " * 65536)
+
+    async def deep(_: web.Request) -> web.Response:
+        return web.Response(text="[" * 100_000, content_type="application/json")
+
+    async def silent(_: web.Request) -> web.Response:
+        await asyncio.sleep(3600)
+        return web.Response()
+
+    async with lists() as made:
+        runners = [await hostile(elsewhere)]
+
+        async def redirect(request: web.Request) -> web.Response:
+            raise web.HTTPTemporaryRedirect(f"{runners[0][1]}{request.path}")
+
+        runners += [await hostile(each) for each in (redirect, endless, deep, silent)]
+        addresses = [address for _, address in runners[1:]]
+        try:
+            encoder = await asyncio.to_thread(
+                lambda: start_encoder(
+                    qwen2_5_vl, *SGLANG, "--register", ",".join([*addresses, made.api])
+                ).wait_until_ready()
+            )
+            await until(lambda: made.urls)
+            told = ("it answers HTTP 307", "it answers with too much", "is not what", "it does not answer within 3 s")
+            await until(lambda: all(each in encoder.log for each in told))
+            assert encoder.get("/readyz")[0] == 200
+            assert led == []
+        finally:
+            for runner, _ in runners:
+                await runner.cleanup()
