@@ -11,8 +11,10 @@ from contextlib import AsyncExitStack
 from typing import Any
 
 import pytest
+from tests.cluster.control_plane import ControlPlane
 from tests.cluster.fixtures import Nodes
 
+from fleet_operator.specs.names import ENCODERS_FROM
 from operating.operator_process import Pools, until
 from registering.language_server import LanguageServer
 
@@ -58,7 +60,12 @@ def start_pod(pools: Pools, name: str, address: str, **annotations: str) -> None
     pools.kubectl("patch", "pod", name, "--subresource=status", "--type=merge", "-p", json.dumps({"status": status}))
 
 
-def apply(pools: Pools, nodes: Nodes, name: str, app: str, **more: Any) -> None:
+def labelled(app: str, **more: Any) -> dict[str, Any]:
+    """A consumer."""
+    return {"selector": {"matchLabels": {"app": app}}, "port": PORT, **more}
+
+
+def apply(pools: Pools, nodes: Nodes, name: str, *consumers: dict[str, Any]) -> None:
     """A pool of two encoders of SGLang's, which need nobody to be ready."""
     pools.apply(
         name,
@@ -67,7 +74,7 @@ def apply(pools: Pools, nodes: Nodes, name: str, app: str, **more: Any) -> None:
         replicas=2,
         resources={"gpus": 0, "cpus": 1},
         scheduling={"nodeSelector": nodes.selector},
-        consumers=[{"selector": {"matchLabels": {"app": app}}, "port": PORT, **more}],
+        consumers=list(consumers),
     )
 
 
@@ -81,7 +88,7 @@ def test_what_one_says_keeps_no_pool_from_being_told_of(
     evil.server["dtype"] = "\ud800float16"
     serve(evil, "127.78.0.1")
     start_pod(own_pools, "evil-0", "127.78.0.1")
-    apply(own_pools, nodes, "vision", "evil")
+    apply(own_pools, nodes, "vision", labelled("evil"))
     found = own_pools.wait("vision", TYPE, "True", "Registered")
     assert "compatibility unknown: its API on port 8997 answers, but with no JSON object" in found["message"]
     # A line of a log ends where it says so.
@@ -104,9 +111,48 @@ def test_one_that_takes_encoders_and_lists_none_is_no_registered_one(
     forgetful.manner = "forgets"
     serve(forgetful, "127.78.0.2")
     start_pod(own_pools, "forgetful-0", "127.78.0.2")
-    apply(own_pools, nodes, "vision", "forgetful")
+    apply(own_pools, nodes, "vision", labelled("forgetful"))
     found = own_pools.wait("vision", TYPE, "False", "Unreachable")
     assert "takes encoders, and does not list them" in found["message"]
     assert len(forgetful.asked) > 4
     # It is told of them again and again, which is no news.
     assert len([line for line in operator.log.splitlines() if "encoders registered" in line]) <= 2
+
+
+def deleted(server: LanguageServer) -> list[str]:
+    """What it was told not to use any more."""
+    return [each for each in server.asked if each.startswith("DELETE")]
+
+
+def test_whoever_is_no_consumer_any_more_loses_the_encoders(
+    own_pools: Pools, start_operator: Any, nodes: Nodes, control_plane: ControlPlane, serve: StartServer
+) -> None:
+    """By its annotation, by the pool's spec, by the pool's end; and in between not for a moment."""
+    nodes(2, cpus=4)
+    operator = start_operator().wait_until_ready()
+    chat = control_plane.create_namespace()
+    try:
+        servers, there = Pools(control_plane, chat), {name: a_language_server() for name in ("asks-0", "stays-0")}
+        for number, (name, server) in enumerate(there.items()):
+            serve(server, f"127.78.1.{number}")
+            start_pod(servers, name, f"127.78.1.{number}", **{ENCODERS_FROM: own_pools.namespace})
+        asks, stays = there.values()
+        first, second = (labelled(app, namespace=chat) for app in ("asks", "stays"))
+        apply(own_pools, nodes, "vision", first, second)
+        until(lambda: len(asks.urls) == len(stays.urls) == 2)
+        servers.kubectl("annotate", "pod", "asks-0", f"{ENCODERS_FROM}-")
+        until(lambda: not asks.urls)
+        servers.kubectl("annotate", "pod", "asks-0", f"{ENCODERS_FROM}=other, {own_pools.namespace}")
+        until(lambda: len(asks.urls) == 2)
+        # Another port of its API, where it says nothing: it has the encoders all the while.
+        apply(own_pools, nodes, "vision", {**first, "port": 1}, second)
+        until(lambda: operator.metric("encoderfleet_registry_requests_total", request="model", outcome="failed") > 4)
+        assert (len(asks.urls), len(deleted(asks))) == (2, 2)
+        apply(own_pools, nodes, "vision", second)
+        until(lambda: not asks.urls)
+        assert len(deleted(asks)) == 4
+        assert len(stays.urls) == 2
+        own_pools.kubectl("delete", "encp", "vision")
+        until(lambda: not stays.urls)
+    finally:
+        control_plane.delete_namespace(chat)
