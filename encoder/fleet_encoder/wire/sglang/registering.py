@@ -150,7 +150,8 @@ class Registration:
         port = expected.bootstrap_port(server_info)
         if port is None:
             raise IncompatibleError("it has no list of encoders: start it with --encoder-bootstrap-port 8997")
-        return str(URL(given).with_port(port))
+        # Whatever its API speaks: its list speaks HTTP.
+        return str(URL(given).with_scheme("http").with_port(port))
 
     async def _look(self, asker: Asker, server: _Server) -> None:
         """See whether this encoder is on the list, and put it there."""
