@@ -4,8 +4,8 @@ import asyncio
 import dataclasses
 import importlib.util
 import os
+import re
 from pathlib import Path
-from urllib.parse import urlsplit
 
 import click
 
@@ -144,10 +144,12 @@ def check_is_here(url: str) -> None:
     Raises:
         Fault: It is elsewhere, or no URL.
     """
-    host = urlsplit(url).hostname or ""
-    if host != "localhost" and not host.startswith("127."):
+    # No more than host and port: replicas take nothing else, least of all a password, which would be told to others.
+    found = re.fullmatch(r"https?://(localhost|127\.[0-9.]+)(?::([0-9]{1,5}))?/?", url)
+    if found is None or not 0 < int(found[2] or 80) < 65536:
+        shown = re.sub(r"//.*@", "//...@", url)
         raise Fault(
-            f"--register {url}: replicas listen on 127.0.0.1, for language servers of this machine: give "
+            f"--register {shown}: replicas listen on 127.0.0.1, for language servers of this machine: give "
             "http://127.0.0.1:30000; elsewhere run encoderfleet-encoder with --sglang-http and --register, or a cluster"
         )
 

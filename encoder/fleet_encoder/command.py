@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import re
 import signal
 import sys
 import time
@@ -130,14 +131,29 @@ def _check_registration(options: dict[str, Any]) -> None:
     """
     for flag, urls in (("--register", options["register"]), ("--advertise", (options["advertise"],))):
         for each in filter(None, urls):
-            parts = urlsplit(each)
-            if parts.scheme not in ("http", "https") or not parts.hostname or parts.path.strip("/"):
-                raise click.UsageError(f"{flag}: {each!r} is not a URL such as http://host:8997")
+            if not _is_address(each):
+                raise click.UsageError(f"{flag}: {_without_password(each)!r} is not a URL such as http://host:8997")
     _, _, port = options["sglang_http"].rpartition(":")
     if options["sglang_http"] and not (port.isdecimal() and int(port[:6]) < 65536 and ":" in options["sglang_http"]):
         raise click.UsageError(f"--sglang-http: {options['sglang_http']!r} is not host:port, such as 0.0.0.0:30000")
     if options["register"] and not options["sglang_http"]:
         raise click.UsageError("--register: language servers need --sglang-http to connect to, such as 0.0.0.0:30000")
+
+
+def _is_address(text: str) -> bool:
+    """Of a program. A user and a password are no part of it: it is told to others, and in logs."""
+    try:
+        parts = urlsplit(text)
+        port = parts.port
+    except ValueError:
+        return False
+    more = parts.path.strip("/") or parts.query or parts.fragment or "@" in parts.netloc
+    whole = parts.hostname and port != 0 and not re.search(r"\s", text)
+    return parts.scheme in ("http", "https") and bool(whole) and not more
+
+
+def _without_password(text: str) -> str:
+    return re.sub(r"//.*@", "//...@", text)
 
 
 async def serve(config: Config, context: click.Context) -> None:

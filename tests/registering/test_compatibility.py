@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 
 from fleet_operator.consumers.compatibility import Facts, doubt, encoder_facts, mismatch, server_facts
+from fleet_operator.consumers.told import NOTHING, Told
 from planning.pools import a_pool
 
 VL25 = {"model_type": "qwen2_5_vl", "architectures": ("Qwen2_5_VLForConditionalGeneration",)}
@@ -77,8 +78,8 @@ def test_other_names_are_a_doubt(encoders: str, its: str, told: bool) -> None:
 
 def test_an_encoder_is_known_by_what_it_says_then_by_its_pool() -> None:
     pool = a_pool(model={"name": "Qwen/A", "revision": "main", "dtype": "bfloat16"})
-    told = {"model_type": "qwen2_vl", "architectures": ["A"], "dtype": "torch.float32", "revision": "c0ffee"}
-    assert encoder_facts(pool, {}) == facts(model="Qwen/A", revision="main", dtype="bfloat16")
+    told = Told(model_type="qwen2_vl", architectures=["A"], dtype="torch.float32", revision="c0ffee")
+    assert encoder_facts(pool, NOTHING) == facts(model="Qwen/A", revision="main", dtype="bfloat16")
     assert encoder_facts(pool, told) == Facts("qwen2_vl", ("A",), "float32", "c0ffee", "Qwen/A")
 
 
@@ -86,19 +87,25 @@ def test_an_encoder_is_known_by_what_it_says_then_by_its_pool() -> None:
     ("sglang", "backend"), [({}, "zmq_to_scheduler"), ({"transferBackend": "mooncake"}, "mooncake")]
 )
 def test_sglangs_encoder_sends_in_one_way(sglang: dict[str, str], backend: str) -> None:
-    assert encoder_facts(a_pool(runtime="SGLang", sglang=sglang), {}).backend == backend
+    assert encoder_facts(a_pool(runtime="SGLang", sglang=sglang), NOTHING).backend == backend
 
 
 def test_a_language_server_is_known_by_what_it_says() -> None:
-    model = {"model_path": "Qwen/A", "model_type": "qwen2_vl", "architectures": ["A"], "weight_version": "default"}
-    server = {"dtype": "half", "revision": None, "encoder_transfer_backend": "zmq_to_tokenizer", "version": "0.5.23"}
+    model = Told(model_path="Qwen/A", model_type="qwen2_vl", architectures=["A"])
+    server = Told(dtype="half", revision=None, encoder_transfer_backend="zmq_to_tokenizer")
     assert server_facts(model, server) == Facts("qwen2_vl", ("A",), "float16", "", "Qwen/A", "zmq_to_tokenizer")
-    assert server_facts({}, {"dtype": "auto", "encoder_transfer_backend": "auto"}) == Facts()
+    assert server_facts(NOTHING, Told(dtype="auto", encoder_transfer_backend="auto")) == Facts()
 
 
-@pytest.mark.parametrize("nonsense", [1, None, {"a": 1}, ["x", 1, None], "x" * 10_000])
-def test_whatever_answers_is_no_error(nonsense: Any) -> None:
+@pytest.mark.parametrize(
+    "nonsense",
+    [1, None, {"a": 1}, ["x", 1, None], "x" * 10_000, "\ud800", "x\n2026-01-01 ERROR forged", "\x1b[31mx\u2028"],
+)
+def test_whatever_answers_is_no_error_and_can_be_told(nonsense: Any) -> None:
     names = ("model_type", "architectures", "dtype", "revision", "model_path", "encoder_transfer_backend")
-    told = dict.fromkeys(names, nonsense)
-    for found in (server_facts(told, told), encoder_facts(a_pool(), told)):
-        assert len(mismatch(found, facts(**VL2))) < 1000
+    for each in (nonsense, [nonsense]):
+        told = Told(**dict.fromkeys(names, each))
+        for found in (server_facts(told, told), encoder_facts(a_pool(), told)):
+            # Neither a lone surrogate, which no API server takes, nor the end of a line, nor colours.
+            assert len(mismatch(found, facts(**VL2))) < 1000
+            assert mismatch(found, facts(**VL2)).isprintable()

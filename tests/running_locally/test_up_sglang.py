@@ -53,6 +53,10 @@ def test_without_it_there_is_none(tmp_path: Path) -> None:
         (("--register", "http://127.0.0.1:8997"), "are for --sglang: add it"),
         (("--sglang-port", "31000"), "are for --sglang: add it"),
         (("--sglang", "--register", "http://10.0.0.1:8997"), "replicas listen on 127.0.0.1"),
+        (("--sglang", "--register", "http://[::1"), "--register http://[::1: replicas listen on 127.0.0.1"),
+        (("--sglang", "--register", "http://127.0.0.1:99999"), "replicas listen on 127.0.0.1"),
+        (("--sglang", "--register", "http://localhost:1?a=b"), "replicas listen on 127.0.0.1"),
+        (("--sglang", "--register", "http://u:secret@127.0.0.1:1"), "--register http://...@127.0.0.1:1: replicas"),
     ],
 )
 def test_what_cannot_be_is_one_line(tmp_path: Path, flags: tuple[str, ...], text: str) -> None:

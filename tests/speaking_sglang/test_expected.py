@@ -30,6 +30,7 @@ MODEL = {"model_type": "qwen2_5_vl", "architectures": ["Qwen2_5_VLForConditional
         (MODEL, {"language_only": False}, "--language-only"),
         ({**MODEL, "model_type": "qwen2_vl"}, {}, "its model_type is qwen2_vl, here it is qwen2_5_vl"),
         ({"architectures": ["Other"]}, {}, "its architecture is Other"),
+        ({"model_type": "x\n2026 forged \x1b[31m" + "y" * 9999}, {}, "its model_type is x2026 forged [31myyy"),
         ({"architectures": "Other", "model_type": 5}, {"dtype": 7, "revision": None}, ""),
     ],
 )
@@ -37,6 +38,9 @@ def test_mismatch(model_info: dict[str, Any], server_info: dict[str, Any], text:
     found = mismatch(OWN, model_info, server_info)
     assert text in found
     assert bool(text) == bool(found)
+    # It is a line of the log.
+    assert found.isprintable() or not found
+    assert len(found) < 500
 
 
 @pytest.mark.parametrize(

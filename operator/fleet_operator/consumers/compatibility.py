@@ -4,11 +4,11 @@ Of another model, embeddings are noise to a language server, and nobody would no
 same; what only one names says nothing.
 """
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from fleet_operator.api import EncoderPool
+from fleet_operator.consumers.told import Told
 from fleet_operator.environment import model_source
 
 _LONGEST = 120
@@ -43,7 +43,7 @@ class Facts:
     backend: str = ""
 
 
-def encoder_facts(pool: EncoderPool, told: Mapping[str, Any]) -> Facts:
+def encoder_facts(pool: EncoderPool, told: Told) -> Facts:
     """Of an encoder.
 
     Args:
@@ -53,24 +53,24 @@ def encoder_facts(pool: EncoderPool, told: Mapping[str, Any]) -> Facts:
     model, native = pool.spec.model, pool.spec.runtime == "Native"
     backend = pool.spec.sglang.transfer_backend
     return Facts(
-        model_type=_text(told.get("model_type")),
-        architectures=_texts(told.get("architectures")),
-        dtype=_dtype(told.get("dtype")) or _dtype(model.dtype),
-        revision=_text(told.get("revision")) or model.revision or "",
-        model=_text(told.get("model_path")) or model_source(model)[1],
+        model_type=_text(told.model_type),
+        architectures=_texts(told.architectures),
+        dtype=_dtype(told.dtype) or _dtype(model.dtype),
+        revision=_text(told.revision) or model.revision or "",
+        model=_text(told.model_path) or model_source(model)[1],
         backend="" if native else "zmq_to_scheduler" if backend == "auto" else backend,
     )
 
 
-def server_facts(model_info: Mapping[str, Any], server_info: Mapping[str, Any]) -> Facts:
+def server_facts(model_info: Told, server_info: Told) -> Facts:
     """Of a language server: what its `/model_info` and `/server_info` say."""
-    backend = _text(server_info.get("encoder_transfer_backend"))
+    backend = _text(server_info.encoder_transfer_backend)
     return Facts(
-        model_type=_text(model_info.get("model_type")),
-        architectures=_texts(model_info.get("architectures")),
-        dtype=_dtype(server_info.get("dtype")),
-        revision=_text(server_info.get("revision")),
-        model=_text(model_info.get("model_path")) or _text(server_info.get("model_path")),
+        model_type=_text(model_info.model_type),
+        architectures=_texts(model_info.architectures),
+        dtype=_dtype(server_info.dtype),
+        revision=_text(server_info.revision),
+        model=_text(model_info.model_path) or _text(server_info.model_path),
         backend="" if backend == "auto" else backend,
     )
 
@@ -125,8 +125,8 @@ def _dtype(value: Any) -> str:
 
 
 def _text(value: Any) -> str:
-    """Whatever answers may be no encoder and no language server."""
-    return value[:_LONGEST] if isinstance(value, str) else ""
+    """Whatever answers may be no encoder and no language server, and its words go into conditions and lines of logs."""
+    return "".join(filter(str.isprintable, value[:_LONGEST])) if isinstance(value, str) else ""
 
 
 def _texts(value: Any) -> tuple[str, ...]:

@@ -9,6 +9,7 @@ from typing import Any
 
 _FIX = "let both serve the same model"
 SHORTEST_COMMIT = 7
+_LONGEST = 120
 _DTYPES = {"half": "float16", "float": "float32"}
 
 
@@ -31,15 +32,15 @@ def mismatch(own: Mapping[str, Any], model_info: Mapping[str, Any], server_info:
     if server_info.get("encoder_transfer_backend") == "mooncake":
         return "it expects embeddings by mooncake: start it with --encoder-transfer-backend zmq_to_tokenizer"
     if _differ(own.get("model_type"), model_info.get("model_type")):
-        return f"its model_type is {model_info['model_type']}, here it is {own['model_type']}: {_FIX}"
+        return f"its model_type is {_text(model_info['model_type'])}, here it is {own['model_type']}: {_FIX}"
     theirs = model_info.get("architectures")
     if isinstance(theirs, list) and theirs and not {*map(str, theirs)} & {*own["architectures"]}:
-        return f"its architecture is {theirs[0]}, here it is {own['architectures'][0]}: {_FIX}"
+        return f"its architecture is {_text(theirs[0])}, here it is {own['architectures'][0]}: {_FIX}"
     if _other_commit(own.get("revision"), server_info.get("revision")):
-        return f"its revision is {server_info['revision']}, here it is {own['revision']}: let both have the same"
+        return f"its revision is {_text(server_info['revision'])}, here it is {own['revision']}: let both have the same"
     dtype = _dtype(server_info.get("dtype"))
     if dtype not in ("", "auto", own.get("dtype")):
-        return f"its dtype is {dtype}, here it is {own['dtype']}: let --dtype of both be the same"
+        return f"its dtype is {_text(dtype)}, here it is {own['dtype']}: let --dtype of both be the same"
     return ""
 
 
@@ -58,3 +59,8 @@ def _other_commit(one: Any, other: Any) -> bool:
 def _dtype(value: Any) -> str:
     text = value.removeprefix("torch.") if isinstance(value, str) else ""
     return _DTYPES.get(text, text)
+
+
+def _text(value: Any) -> str:
+    """Whatever answers may be no language server, and its words go into a line of the log."""
+    return "".join(filter(str.isprintable, str(value)[:_LONGEST]))
