@@ -10,7 +10,7 @@ import os
 import socket
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import aiohttp
@@ -19,7 +19,8 @@ from yarl import URL
 
 from fleet_encoder.drain import Lifecycle
 from fleet_encoder.metrics import Metrics
-from fleet_encoder.wire.sglang import expected
+from fleet_encoder.wire.sglang import expected, nearby
+from fleet_encoder.wire.sglang.reasons import reason, silent
 
 log = structlog.get_logger()
 
@@ -34,6 +35,10 @@ RETRY_SECONDS = 1.0
 PATIENCE_SECONDS = 60.0
 """A language server whose health checks do not reach this encoder takes it off its list, and puts it back when they do.
 Told anew at once, it would send requests that do not reach it either. One that was restarted was silent in between."""
+
+NO_SERVER = "cannot register: is it a language server's address?"
+AWAY = "does not answer, restarting? It is told anew when it is back"
+NOT_COMPARED = "its list of encoders does not tell its model, so nobody has compared the two: --register its --port"
 
 
 class IncompatibleError(Exception):
@@ -55,6 +60,8 @@ class _Server:
     gone_since: float | None = None
     """Taken off the list by somebody else, between two looks that were answered."""
     trouble: str = ""
+    doubts: list[str] = field(default_factory=list)
+    """That have been said."""
 
 
 class Registration:
@@ -121,22 +128,25 @@ class Registration:
     async def _see_to(self, session: aiohttp.ClientSession, server: _Server) -> None:
         try:
             if not server.there:
-                server.bootstrap = await self._find(session, server.given)
+                server.bootstrap = await self._find(session, server)
             await self._look(session, server)
             server.trouble = ""
         except IncompatibleError as error:
             self._say(server, "INCOMPATIBLE: not registered", str(error))
         except Exception as error:  # whatever answers there: it must not end the encoder
-            self._say(server, "cannot register: is it a language server's address?", f"{type(error).__name__}: {error}")
+            what = AWAY if server.told and silent(error) else NO_SERVER
+            self._say(server, what, reason(error), type(error).__name__)
 
-    async def _find(self, session: aiohttp.ClientSession, given: str) -> str:
+    async def _find(self, session: aiohttp.ClientSession, server: _Server) -> str:
         """Where the language server's list is.
 
         Raises:
             IncompatibleError: It expects another encoder.
         """
+        given = server.given
         async with session.get(f"{given}/list_encoder_urls") as answer:
             if answer.status == 200:
+                self._doubt(server, [NOT_COMPARED])
                 return given
         async with session.get(f"{given}/server_info") as answer:
             answer.raise_for_status()
@@ -146,11 +156,14 @@ class Registration:
             model_info = await answer.json()
         if not (isinstance(server_info, dict) and isinstance(model_info, dict)):
             raise TypeError("its /server_info and /model_info are no JSON objects")
-        if reason := expected.mismatch(self._about(), model_info, server_info):
-            raise IncompatibleError(reason)
+        own = self._about()
+        config = await asyncio.to_thread(nearby.config, model_info.get("model_path"), server_info.get("revision"))
+        if unfit := expected.mismatch(own, model_info, server_info, config):
+            raise IncompatibleError(unfit)
         port = expected.bootstrap_port(server_info)
         if port is None:
             raise IncompatibleError("it has no list of encoders: start it with --encoder-bootstrap-port 8997")
+        self._doubt(server, expected.doubts(own, model_info, server_info))
         return str(URL(given).with_port(port))
 
     async def _look(self, session: aiohttp.ClientSession, server: _Server) -> None:
@@ -180,7 +193,7 @@ class Registration:
             log.info("unregistered", server=server.given, url=server.own)
             return True
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
-            log.warning("not unregistered yet", server=server.given, error=repr(error))
+            log.warning("not unregistered yet", server=server.given, reason=reason(error))
             return False
 
     async def _own_url(self, server: _Server) -> str:
@@ -188,10 +201,17 @@ class Registration:
             server.own = self._own or await asyncio.to_thread(own_url, server.bootstrap, self._port)
         return server.own
 
-    def _say(self, server: _Server, what: str, why: str) -> None:
+    def _doubt(self, server: _Server, doubts: list[str]) -> None:
+        """Once, until there are others."""
+        for why in doubts:
+            if why not in server.doubts:
+                log.warning("doubtful, registered all the same", server=server.given, reason=why)
+        server.doubts = doubts
+
+    def _say(self, server: _Server, what: str, why: str, kind: str = "") -> None:
         """Once for each kind of trouble: it is tried again for ever."""
         server.there, server.gone_since = False, None
-        kind = what + why.partition(":")[0]
+        kind = what + (kind or why)
         if kind != server.trouble:
             server.trouble = kind
             log.warning(what, server=server.given, reason=why)
