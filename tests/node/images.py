@@ -25,7 +25,7 @@ BUSYBOX = Path("/bin/busybox")
 SUITE = "bookworm"
 UNUSED = ("usr/share/doc", "usr/share/man", "usr/share/info", "usr/share/locale", "usr/share/lintian")
 """What images of Debian leave out."""
-SOURCES = ("requirements", "operator", "encoder", "cli", "machine")
+SOURCES = ("requirements", "operator", "encoder", "cli", "machine", "compatibility")
 FILES = ("pyproject.toml", "README.md", "LICENSE", ".dockerignore")
 
 

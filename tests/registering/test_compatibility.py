@@ -50,6 +50,16 @@ def facts(**told: Any) -> Facts:
             facts(backend="zmq_to_tokenizer"),
             ["is zmq_to_scheduler, its own is zmq_to_tokenizer", "spec.sglang.transferBackend"],
         ),
+        # Another size of one architecture: as the names have it.
+        (
+            facts(model="Qwen/Qwen2.5-VL-3B-Instruct", revision="66285546d2b8"),
+            facts(model="/models/qwen2.5-vl-7b", revision="cc594898137f"),
+            [
+                "model of the encoders is Qwen/Qwen2.5-VL-3B-Instruct, its own is /models/qwen2.5-vl-7b: another size",
+                "spec.model",
+            ],
+        ),
+        (facts(model="Qwen/Qwen2.5-VL-7B-Instruct"), facts(model="Qwen/Qwen2.5-VL-7B-Instruct-AWQ"), []),
         # Names of models differ where one is a copy of the other: no reason by itself.
         (facts(model="/models/a"), facts(model="Qwen/B"), []),
     ],
@@ -74,6 +84,27 @@ def test_what_does_not_fit_is_told_with_both_sides(encoder: Facts, server: Facts
 def test_other_names_are_a_doubt(encoders: str, its: str, told: bool) -> None:
     text = doubt(facts(model=encoders), facts(model=its))
     assert (encoders in text and its in text) if told else not text
+
+
+@pytest.mark.parametrize(
+    ("encoder", "backend", "told"),
+    [
+        (facts(), "zmq_to_scheduler", True),
+        (facts(), "zmq_to_tokenizer", False),
+        (facts(), "", False),
+        (facts(backend="zmq_to_scheduler"), "zmq_to_scheduler", False),  # SGLang's encoders: the pool says how
+        (facts(model="Qwen/A"), "zmq_to_scheduler", True),
+    ],
+)
+def test_a_way_of_embeddings_that_may_end_a_language_server_is_told(encoder: Facts, backend: str, told: bool) -> None:
+    text = doubt(encoder, facts(backend=backend))
+    assert ("start it with --encoder-transfer-backend zmq_to_tokenizer" in text) == bool(text) == told
+
+
+def test_all_doubts_are_told() -> None:
+    text = doubt(facts(model="Qwen/A"), facts(model="Qwen/B", backend="zmq_to_scheduler"))
+    assert "Qwen/B" in text
+    assert "zmq_to_tokenizer" in text
 
 
 def test_an_encoder_is_known_by_what_it_says_then_by_its_pool() -> None:
@@ -107,5 +138,10 @@ def test_whatever_answers_is_no_error_and_can_be_told(nonsense: Any) -> None:
         told = Told(**dict.fromkeys(names, each))
         for found in (server_facts(told, told), encoder_facts(a_pool(), told)):
             # Neither a lone surrogate, which no API server takes, nor the end of a line, nor colours.
-            assert len(mismatch(found, facts(**VL2))) < 1000
-            assert mismatch(found, facts(**VL2)).isprintable()
+            for text in (
+                mismatch(found, facts(**VL2)),
+                mismatch(found, facts(model="m-7b")),
+                doubt(found, facts(model="Qwen/A")),
+            ):
+                assert len(text) < 1000
+                assert text.isprintable()

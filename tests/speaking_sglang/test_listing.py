@@ -4,6 +4,7 @@ The lists here are ours, so that they can misbehave; `tests/interop` has SGLang'
 """
 
 import asyncio
+import json
 import ssl
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -29,6 +30,7 @@ class Lists:
         busy: So many of the next unregistrations are refused.
         away: It does not serve, as while it starts.
         model: What its API says of its model.
+        server: What it says of itself beside.
     """
 
     def __init__(self) -> None:
@@ -37,6 +39,7 @@ class Lists:
         self.busy = 0
         self.away = False
         self.model: Any = MODEL
+        self.server: dict[str, Any] = {"dtype": "auto", "encoder_transfer_backend": "zmq_to_tokenizer"}
         self.bootstrap = self.api = ""
 
     async def listed(self, _: web.Request) -> web.Response:
@@ -58,7 +61,8 @@ class Lists:
         return web.Response(text="OK")
 
     async def server_info(self, _: web.Request) -> web.Response:
-        return web.json_response({"encoder_bootstrap_port": int(self.bootstrap.rpartition(":")[2]), "dtype": "auto"})
+        port = int(self.bootstrap.rpartition(":")[2])
+        return web.json_response({**self.server, "encoder_bootstrap_port": port})
 
     async def model_info(self, _: web.Request) -> web.Response:
         return web.json_response(self.model)
@@ -120,11 +124,14 @@ async def test_a_restarted_language_server_is_told_anew(start_encoder: StartEnco
         )
         await until(lambda: made.urls)
         made.away = True
-        await until(lambda: "cannot register" in encoder.log)
+        await until(lambda: "does not answer, restarting? It is told anew when it is back" in encoder.log)
         made.urls.clear()
         made.away = False
         await until(lambda: made.urls)
         assert made.urls == [encoder.sglang]
+        assert "cannot register" not in encoder.log
+        # It was named by its list, which says nothing of its model.
+        assert encoder.log.count("nobody has compared the two") == 1
 
 
 async def test_an_api_by_https_has_a_list_by_http(
@@ -153,6 +160,36 @@ async def test_of_another_model_it_stays_away(start_encoder: StartEncoder, qwen2
         assert "its model_type is qwen2_vl, here it is qwen2_5_vl" in encoder.log
         made.model = MODEL
         await until(lambda: made.urls)
+
+
+async def test_of_another_size_it_stays_away(start_encoder: StartEncoder, qwen2_5_vl: Path, tmp_path: Path) -> None:
+    """The same architecture; its config.json can be read here."""
+    (tmp_path / "config.json").write_text(json.dumps({"model_type": "qwen2_5_vl", "hidden_size": 256}))
+    async with lists() as made:
+        made.model = {**MODEL, "model_path": str(tmp_path)}
+        encoder = await asyncio.to_thread(
+            lambda: start_encoder(qwen2_5_vl, *SGLANG, "--register", made.api).wait_until_ready()
+        )
+        await until(lambda: "INCOMPATIBLE" in encoder.log)
+        assert "takes embeddings of width 256, here they have 512" in encoder.log
+        made.model = {**MODEL, "model_path": str(qwen2_5_vl)}
+        await until(lambda: made.urls)
+        assert "doubtful" not in encoder.log
+
+
+async def test_one_that_a_failed_request_may_end_is_named_once(start_encoder: StartEncoder, qwen2_5_vl: Path) -> None:
+    async with lists() as made:
+        made.server["encoder_transfer_backend"] = "zmq_to_scheduler"
+        encoder = await asyncio.to_thread(
+            lambda: start_encoder(qwen2_5_vl, *SGLANG, "--register", made.api).wait_until_ready()
+        )
+        for _ in range(2):
+            await until(lambda: made.urls)
+            assert encoder.log.count("start it with --encoder-transfer-backend zmq_to_tokenizer") == 1
+            made.away = True
+            await until(lambda: "does not answer" in encoder.log)
+            made.urls.clear()
+            made.away = False
 
 
 async def test_whatever_answers_there_does_not_end_it(start_encoder: StartEncoder, qwen2_5_vl: Path) -> None:

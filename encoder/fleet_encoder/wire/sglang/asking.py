@@ -7,16 +7,28 @@ from typing import Any, Self, TypeVar
 import aiohttp
 import msgspec
 
+from fleet_encoder.wire.sglang.reasons import reason, silent
+
 SECONDS = 3.0
 MAX_BYTES = 1 << 20
 """A list of 10,000 encoders has 0.4 MB, what a language server says of itself some 100 KB."""
 _PART_BYTES = 4096
+OF_A_PROXY = (502, 503, 504)
+"""What stands before it answers for one that does not listen."""
 
 T = TypeVar("T")
 
 
 class NoAnswerError(Exception):
-    """There is no answer that can be used; the text says how."""
+    """There is no answer that can be used; the text says how.
+
+    Attributes:
+        silent: Nobody answered at all: it may be about to start, or be gone.
+    """
+
+    def __init__(self, text: str, *, silent: bool = False) -> None:
+        super().__init__(text)
+        self.silent = silent
 
 
 class Listed(msgspec.Struct, frozen=True):
@@ -28,6 +40,7 @@ class Listed(msgspec.Struct, frozen=True):
 class Info(msgspec.Struct, frozen=True):
     """`/model_info` or `/server_info`: of what they say, that which somebody asks for, of any type."""
 
+    model_path: Any = None
     model_type: Any = None
     architectures: Any = None
     revision: Any = None
@@ -76,7 +89,7 @@ class Asker:
         try:
             async with self._session.request(method, url, json=body, allow_redirects=False) as answer:
                 if answer.status != 200:
-                    raise NoAnswerError(f"it answers HTTP {answer.status}")
+                    raise NoAnswerError(f"it answers HTTP {answer.status}", silent=answer.status in OF_A_PROXY)
                 text = bytearray()
                 while part := await answer.content.read(_PART_BYTES):
                     text += part
@@ -85,6 +98,6 @@ class Asker:
                     await asyncio.sleep(0)  # it may come in chunks of one byte
                 return bytes(text)
         except TimeoutError as error:
-            raise NoAnswerError(f"it does not answer within {SECONDS:g} s") from error
+            raise NoAnswerError(f"it does not answer within {SECONDS:g} s", silent=True) from error
         except (aiohttp.ClientError, OSError, ValueError) as error:
-            raise NoAnswerError(f"{type(error).__name__}: {error}") from error
+            raise NoAnswerError(reason(error), silent=silent(error)) from error

@@ -11,7 +11,7 @@ import os
 import socket
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import msgspec
@@ -20,7 +20,7 @@ from yarl import URL
 
 from fleet_encoder.drain import Lifecycle
 from fleet_encoder.metrics import Metrics
-from fleet_encoder.wire.sglang import expected
+from fleet_encoder.wire.sglang import expected, nearby
 from fleet_encoder.wire.sglang.asking import Asker, Info, Listed, NoAnswerError
 
 log = structlog.get_logger()
@@ -35,6 +35,10 @@ RETRY_SECONDS = 1.0
 PATIENCE_SECONDS = 60.0
 """A language server whose health checks do not reach this encoder takes it off its list, and puts it back when they do.
 Told anew at once, it would send requests that do not reach it either. One that was restarted was silent in between."""
+
+NO_SERVER = "cannot register: is it a language server's address?"
+AWAY = "does not answer, restarting? It is told anew when it is back"
+NOT_COMPARED = "its list of encoders does not tell its model, so nobody has compared the two: --register its --port"
 
 
 class IncompatibleError(Exception):
@@ -56,6 +60,8 @@ class _Server:
     gone_since: float | None = None
     """Taken off the list by somebody else, between two looks that were answered."""
     trouble: str = ""
+    doubts: list[str] = field(default_factory=list)
+    """That have been said."""
 
 
 class Registration:
@@ -122,34 +128,39 @@ class Registration:
     async def _see_to(self, asker: Asker, server: _Server) -> None:
         try:
             if not server.there:
-                server.bootstrap = await self._find(asker, server.given)
+                server.bootstrap = await self._find(asker, server)
             await self._look(asker, server)
             server.trouble = ""
         except IncompatibleError as error:
             self._say(server, "INCOMPATIBLE: not registered", str(error))
         except NoAnswerError as error:
-            self._say(server, "cannot register: is it a language server's address?", str(error))
+            self._say(server, AWAY if server.told and error.silent else NO_SERVER, str(error))
         except Exception as error:  # whatever answers there: it must not end the encoder
-            self._say(server, "cannot register: is it a language server's address?", f"{type(error).__name__}: {error}")
+            self._say(server, NO_SERVER, f"{type(error).__name__}: {error}")
 
-    async def _find(self, asker: Asker, given: str) -> str:
+    async def _find(self, asker: Asker, server: _Server) -> str:
         """Where the language server's list is.
 
         Raises:
             IncompatibleError: It expects another encoder.
             NoAnswerError: It does not say.
         """
+        given = server.given
         with contextlib.suppress(NoAnswerError):
             await asker.get(f"{given}/list_encoder_urls", Listed)
+            self._doubt(server, [NOT_COMPARED])
             return given
         server_info, model_info = [
             msgspec.structs.asdict(await asker.get(f"{given}/{each}", Info)) for each in ("server_info", "model_info")
         ]
-        if reason := expected.mismatch(self._about(), model_info, server_info):
-            raise IncompatibleError(reason)
+        own = self._about()
+        config = await asyncio.to_thread(nearby.config, model_info["model_path"], server_info["revision"])
+        if unfit := expected.mismatch(own, model_info, server_info, config):
+            raise IncompatibleError(unfit)
         port = expected.bootstrap_port(server_info)
         if port is None:
             raise IncompatibleError("it has no list of encoders: start it with --encoder-bootstrap-port 8997")
+        self._doubt(server, expected.doubts(own, model_info, server_info))
         # Whatever its API speaks: its list speaks HTTP.
         return str(URL(given).with_scheme("http").with_port(port))
 
@@ -176,7 +187,7 @@ class Registration:
             log.info("unregistered", server=server.given, url=server.own)
             return True
         except NoAnswerError as error:
-            log.warning("not unregistered yet", server=server.given, error=str(error))
+            log.warning("not unregistered yet", server=server.given, reason=str(error))
             return False
 
     async def _own_url(self, server: _Server) -> str:
@@ -184,10 +195,17 @@ class Registration:
             server.own = self._own or await asyncio.to_thread(own_url, server.bootstrap, self._port)
         return server.own
 
-    def _say(self, server: _Server, what: str, why: str) -> None:
+    def _doubt(self, server: _Server, doubts: list[str]) -> None:
+        """Once, until there are others."""
+        for why in doubts:
+            if why not in server.doubts:
+                log.warning("doubtful, registered all the same", server=server.given, reason=why)
+        server.doubts = doubts
+
+    def _say(self, server: _Server, what: str, why: str, kind: str = "") -> None:
         """Once for each kind of trouble: it is tried again for ever."""
         server.there, server.gone_since = False, None
-        kind = what + why.partition(":")[0]
+        kind = what + (kind or why)
         if kind != server.trouble:
             server.trouble = kind
             log.warning(what, server=server.given, reason=why)
