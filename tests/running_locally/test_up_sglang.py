@@ -61,6 +61,23 @@ def test_what_cannot_be_is_one_line(tmp_path: Path, flags: tuple[str, ...], text
         assert text in " ".join(up.err)
 
 
+@pytest.mark.parametrize(
+    ("url", "said"),
+    [
+        ("127.0.0.1:30000", "there is no http:// in front: write http://127.0.0.1:30000"),
+        ("http://127.0.0.1:30000/v1", "nothing follows the port: write http://127.0.0.1:30000"),
+        (
+            "http://127.0.0.1",
+            "there is no port: write http://127.0.0.1:30000, SGLang's own, or :80 where that is meant",
+        ),
+    ],
+)
+def test_what_is_no_address_is_found_before_anything_starts(tmp_path: Path, url: str, said: str) -> None:
+    with Up(pool_with_model(tmp_path, replicas=1), "--sglang", "--register", url) as up:
+        assert up.end() == 2
+    assert (up.out, up.err) == ([], [f"Error: --register {url}: {said}"])
+
+
 def test_a_busy_port_is_named(tmp_path: Path) -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
