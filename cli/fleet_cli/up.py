@@ -15,6 +15,7 @@ from fleet_cli.up_serve import serve
 from fleet_cli.up_table import TableReport
 from fleet_machine import cores, visible_cpus
 from fleet_operator.api import EncoderPool
+from fleet_operator.local import shell
 from fleet_operator.local.claims import Claims
 from fleet_operator.local.health import Patience
 from fleet_operator.local.placing import Sglang, place_here
@@ -89,6 +90,9 @@ def command(
     they are, and stays in the foreground. A replica that crashes or does not answer for half a minute is started again.
     Ctrl-C lets all of them finish what they have; a second Ctrl-C does not wait.
 
+    Variables of the shell that a replica reads hold where neither the pool file nor an option says what they do; a
+    warning names the others.
+
     Exit codes: 0 after a drain, 1 if a replica could not start or not finish, 2 if the file, the model, a setting, a
     port, the GPU driver or the way to the hub has to be changed, 130 after a second Ctrl-C.
     """
@@ -121,7 +125,9 @@ def command(
             raise Fault(str(error)) from error
         except OSError as error:
             raise Fault(f"no port can be taken here: {error.strerror}; `ulimit -n` shows the open files") from error
-        the_plan = dataclasses.replace(the_plan, warnings=the_plan.warnings + placement.warnings)
+        warnings = the_plan.warnings + placement.warnings
+        warnings += shell.warnings(os.environ, [replica.env for replica in placement.replicas])
+        the_plan = dataclasses.replace(the_plan, warnings=warnings)
         report = (JsonReport if output == "json" else TableReport)(the_plan, placement.replicas, quiet=quiet)
         code = asyncio.run(serve(report, Patience(start_seconds=start_seconds), language_servers=register))
         if not report.close():
