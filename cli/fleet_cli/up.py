@@ -7,6 +7,7 @@ from pathlib import Path
 
 import click
 
+from fleet_cli import consumers
 from fleet_cli.pool_file import read_pool
 from fleet_cli.this_machine import shape, working_gpus
 from fleet_cli.up_checks import Fault, check_can_run, check_fits, check_language_server
@@ -125,7 +126,7 @@ def command(
             raise Fault(str(error)) from error
         except OSError as error:
             raise Fault(f"no port can be taken here: {error.strerror}; `ulimit -n` shows the open files") from error
-        warnings = the_plan.warnings + placement.warnings
+        warnings = the_plan.warnings + placement.warnings + consumers.untold(pool, register)
         warnings += shell.warnings(os.environ, [replica.env for replica in placement.replicas])
         the_plan = dataclasses.replace(the_plan, warnings=warnings)
         report = (JsonReport if output == "json" else TableReport)(the_plan, placement.replicas, quiet=quiet)

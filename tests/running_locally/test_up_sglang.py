@@ -78,6 +78,17 @@ def test_what_is_no_address_is_found_before_anything_starts(tmp_path: Path, url:
     assert (up.out, up.err) == ([], [f"Error: --register {url}: {said}"])
 
 
+@pytest.mark.parametrize("flags", [(), ("--sglang",), ("--sglang", "--register", "http://127.0.0.1:9")])
+def test_consumers_that_nobody_tells_are_named(tmp_path: Path, flags: tuple[str, ...]) -> None:
+    pool = pool_with_model(tmp_path, replicas=1)
+    pool.write_text(pool.read_text() + "  consumers: [{service: {name: chat}}]\n")
+    with Up(pool, "-o", "json", *flags) as up:
+        warnings = up.event("starting")["warnings"]
+        assert sum("spec.consumers has no effect on one machine" in each for each in warnings) == (
+            "--register" not in flags
+        )
+
+
 def test_a_busy_port_is_named(tmp_path: Path) -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
