@@ -121,7 +121,7 @@ async def test_a_failed_start_is_tried_again(ports: Ports, tmp_path: Path) -> No
 async def test_a_bad_setting_is_not_tried_again_and_its_line_is_told(ports: Ports) -> None:
     watched = Watched(ports, "--exit", "2")
     async with running(watched) as run:
-        with pytest.raises(ReplicaFailedError, match="pool-0 refused its settings: setting pool-0 is wrong") as failed:
+        with pytest.raises(ReplicaFailedError, match="pool-0 cannot start: setting pool-0 is wrong") as failed:
             await run
     assert failed.value.exit_code == 2
     assert watched.states == [State.STARTING, State.CRASHED]
