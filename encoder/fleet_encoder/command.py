@@ -2,14 +2,12 @@
 
 import asyncio
 import os
-import re
 import signal
 import sys
 import time
 from functools import partial
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 import click
 import structlog
@@ -25,7 +23,7 @@ from fleet_encoder.limits import MediaLimits
 from fleet_encoder.logs import configure, flush
 from fleet_encoder.options import encoder_options
 from fleet_encoder.runner import hub
-from fleet_encoder.wire.sglang import environment
+from fleet_encoder.wire.sglang import addresses, environment
 from fleet_machine import cpu_features, visible_cpus
 
 log = structlog.get_logger()
@@ -129,31 +127,18 @@ def _check_registration(options: dict[str, Any]) -> None:
     Raises:
         click.UsageError: Says which one cannot be.
     """
-    for flag, urls in (("--register", options["register"]), ("--advertise", (options["advertise"],))):
-        for each in filter(None, urls):
-            if not _is_address(each):
-                raise click.UsageError(f"{flag}: {_without_password(each)!r} is not a URL such as http://host:8997")
+    for each in options["register"]:
+        if reason := addresses.wrong(each):
+            raise click.UsageError(f"--register {addresses.without_password(each)}: {reason}")
+    own = options["advertise"]
+    if own and not addresses.is_encoder_url(own):
+        shown = addresses.without_password(own)
+        raise click.UsageError(f"--advertise: {shown!r} is not a URL such as http://host:30002")
     _, _, port = options["sglang_http"].rpartition(":")
     if options["sglang_http"] and not (port.isdecimal() and int(port[:6]) < 65536 and ":" in options["sglang_http"]):
         raise click.UsageError(f"--sglang-http: {options['sglang_http']!r} is not host:port, such as 0.0.0.0:30000")
     if options["register"] and not options["sglang_http"]:
         raise click.UsageError("--register: language servers need --sglang-http to connect to, such as 0.0.0.0:30000")
-
-
-def _is_address(text: str) -> bool:
-    """Of a program. A user and a password are no part of it: it is told to others, and in logs."""
-    try:
-        parts = urlsplit(text)
-        port = parts.port
-    except ValueError:
-        return False
-    more = parts.path.strip("/") or parts.query or parts.fragment or "@" in parts.netloc
-    whole = parts.hostname and port != 0 and not re.search(r"\s", text)
-    return parts.scheme in ("http", "https") and bool(whole) and not more
-
-
-def _without_password(text: str) -> str:
-    return re.sub(r"//.*@", "//...@", text)
 
 
 async def serve(config: Config, context: click.Context) -> None:
