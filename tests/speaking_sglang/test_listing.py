@@ -129,6 +129,8 @@ async def test_a_restarted_language_server_is_told_anew(start_encoder: StartEnco
         made.away = False
         await until(lambda: made.urls)
         assert made.urls == [encoder.sglang]
+        encoder.terminate()
+        assert await asyncio.to_thread(encoder.wait) == 0
         assert "cannot register" not in encoder.log
         # It was named by its list, which says nothing of its model.
         assert encoder.log.count("nobody has compared the two") == 1
@@ -183,13 +185,15 @@ async def test_one_that_a_failed_request_may_end_is_named_once(start_encoder: St
         encoder = await asyncio.to_thread(
             lambda: start_encoder(qwen2_5_vl, *SGLANG, "--register", made.api).wait_until_ready()
         )
-        for _ in range(2):
-            await until(lambda: made.urls)
-            assert encoder.log.count("start it with --encoder-transfer-backend zmq_to_tokenizer") == 1
-            made.away = True
-            await until(lambda: "does not answer" in encoder.log)
-            made.urls.clear()
-            made.away = False
+        await until(lambda: made.urls)
+        made.away = True
+        await until(lambda: "does not answer" in encoder.log)
+        made.urls.clear()
+        made.away = False
+        await until(lambda: made.urls)
+        encoder.terminate()
+        assert await asyncio.to_thread(encoder.wait) == 0
+        assert encoder.log.count("start it with --encoder-transfer-backend zmq_to_tokenizer") == 1
 
 
 async def test_whatever_answers_there_does_not_end_it(start_encoder: StartEncoder, qwen2_5_vl: Path) -> None:
