@@ -7,7 +7,7 @@ from fleet_operator.wording import named
 
 LOADING = "loads PyTorch, then the model's settings"
 """All that a replica does before it answers for the first time."""
-FIRST = "A replica loads PyTorch first, up to a minute where it is the first time on this machine, then the model"
+FIRST = "A replica loads PyTorch first, about a minute where it is the first time on this machine, then the model"
 
 
 def says(state: State, progress: str) -> str:
