@@ -11,6 +11,7 @@ from rich.console import Console, Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from fleet_cli import consumers
 from fleet_cli.pool_file import read_pool
 from fleet_cli.this_machine import gpus_for_pool
 from fleet_machine import visible_cpus, visible_memory
@@ -61,7 +62,7 @@ def command(
     shape, why, warnings = _machine(pool, cpus, gpus)
     the_plan = plan(pool, shape)
     the_plan = dataclasses.replace(the_plan, warnings=the_plan.warnings + warnings)
-    _show(output, as_json(the_plan, why), as_tables(the_plan, why))
+    _show(output, as_json(pool, the_plan, why), as_tables(pool, the_plan, why))
 
 
 def _on_cluster(pool: EncoderPool, kubeconfig: Path | None, context: str | None) -> tuple[dict[str, Any], Group]:
@@ -107,7 +108,7 @@ def _machine(
     return NodeShape(cpus, gpus, memory), why, tuple(warnings)
 
 
-def as_json(the_plan: Plan, why: dict[str, str]) -> dict[str, Any]:
+def as_json(pool: EncoderPool, the_plan: Plan, why: dict[str, str]) -> dict[str, Any]:
     """The plan for programs: every number beside its reason. Pure."""
     return {
         "pool": the_plan.pool,
@@ -126,6 +127,7 @@ def as_json(the_plan: Plan, why: dict[str, str]) -> dict[str, Any]:
             for name, reason in the_plan.budget.reasons.items()
         },
         "env": [dataclasses.asdict(variable) for variable in the_plan.env],
+        "consumers": consumers.as_json(pool),
         "warnings": list(the_plan.warnings),
     }
 
@@ -147,7 +149,7 @@ def arithmetic(the_plan: Plan, why: dict[str, str]) -> list[Row]:
     ]
 
 
-def as_tables(the_plan: Plan, why: dict[str, str]) -> Group:
+def as_tables(pool: EncoderPool, the_plan: Plan, why: dict[str, str]) -> Group:
     """The plan for people, at its best on 80 columns or more. Pure."""
     count = "1 replica" if the_plan.replicas == 1 else f"{the_plan.replicas} replicas"
     steps = _table("From machine to replica", "", "why")
@@ -162,6 +164,8 @@ def as_tables(the_plan: Plan, why: dict[str, str]) -> Group:
         Text(),
         variables,
     ]
+    if pool.spec.consumers:
+        parts += [Text(), *map(Text, consumers.lines(pool, cluster=False))]
     if the_plan.warnings:
         parts.append(Text())
     parts += [Text(f"warning: {warning}", style="yellow") for warning in the_plan.warnings]

@@ -13,6 +13,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from fleet_cli import consumers
 from fleet_operator.api import EncoderPool
 from fleet_operator.cluster_plan import PoolPlan, plan_pool
 from fleet_operator.kube.client import Api, load_configuration
@@ -112,6 +113,7 @@ def as_json(pool: EncoderPool, made: PoolPlan, replicas: dict[str, int], nodes: 
             }
             for row in made.rows
         ],
+        "consumers": consumers.as_json(pool),
         "warnings": list(made.warnings),
     }
 
@@ -136,6 +138,8 @@ def as_tables(pool: EncoderPool, made: PoolPlan, replicas: dict[str, int], nodes
             for each in row.budget.env():
                 variables.add_row(Text.assemble(f"  {each.name}=", (each.value, "cyan")), each.reason)
             parts.append(variables)
+    if pool.spec.consumers:
+        parts += [Text(), *map(Text, consumers.lines(pool, cluster=True))]
     parts += [Text(f"\nwarning: {warning}", style="yellow") for warning in made.warnings]
     return Group(*parts)
 

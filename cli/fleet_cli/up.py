@@ -2,33 +2,26 @@
 
 import asyncio
 import dataclasses
-import importlib.util
 import os
 from pathlib import Path
-from urllib.parse import urlsplit
 
 import click
 
+from fleet_cli import consumers
 from fleet_cli.pool_file import read_pool
 from fleet_cli.this_machine import shape, working_gpus
+from fleet_cli.up_checks import Fault, check_can_run, check_fits, check_language_server
 from fleet_cli.up_json import JsonReport
 from fleet_cli.up_serve import serve
 from fleet_cli.up_table import TableReport
 from fleet_machine import cores, visible_cpus
 from fleet_operator.api import EncoderPool
+from fleet_operator.local import shell
 from fleet_operator.local.claims import Claims
 from fleet_operator.local.health import Patience
 from fleet_operator.local.placing import Sglang, place_here
 from fleet_operator.local.ports import PortBusyError
 from fleet_operator.plan import plan
-
-USAGE = 2
-
-
-class Fault(click.ClickException):
-    """Ends `up` with one line and exit code 2: the user has to change something."""
-
-    exit_code = USAGE
 
 
 @click.command()
@@ -68,8 +61,8 @@ class Fault(click.ClickException):
     "--register",
     metavar="URL",
     multiple=True,
-    help="With --sglang: tell this running language server of the replicas, and when they go: its --port, or its "
-    "--encoder-bootstrap-port, as http://127.0.0.1:30000. Can be given several times.",
+    help="With --sglang: tell this running language server of the replicas, and when they go: http://127.0.0.1:PORT, "
+    "its --port (SGLang's own is 30000) or its --encoder-bootstrap-port. Can be given several times.",
 )
 @click.option(
     "-o",
@@ -98,13 +91,16 @@ def command(
     they are, and stays in the foreground. A replica that crashes or does not answer for half a minute is started again.
     Ctrl-C lets all of them finish what they have; a second Ctrl-C does not wait.
 
+    Variables of the shell that a replica reads hold where neither the pool file nor an option says what they do; a
+    warning names the others.
+
     Exit codes: 0 after a drain, 1 if a replica could not start or not finish, 2 if the file, the model, a setting, a
-    port or the GPU driver has to be changed, 130 after a second Ctrl-C.
+    port, the GPU driver or the way to the hub has to be changed, 130 after a second Ctrl-C.
     """
     if (sglang_port is not None or register) and not sglang:
         raise click.UsageError("--sglang-port and --register are for --sglang: add it")
     for url in register:
-        check_is_here(url)
+        check_language_server(url)
     pool = read_pool(pool_file)
     reading = visible_cpus()
     if replicas is None:
@@ -130,7 +126,9 @@ def command(
             raise Fault(str(error)) from error
         except OSError as error:
             raise Fault(f"no port can be taken here: {error.strerror}; `ulimit -n` shows the open files") from error
-        the_plan = dataclasses.replace(the_plan, warnings=the_plan.warnings + placement.warnings)
+        warnings = the_plan.warnings + placement.warnings + consumers.untold(pool, register)
+        warnings += shell.warnings(os.environ, [replica.env for replica in placement.replicas])
+        the_plan = dataclasses.replace(the_plan, warnings=warnings)
         report = (JsonReport if output == "json" else TableReport)(the_plan, placement.replicas, quiet=quiet)
         code = asyncio.run(serve(report, Patience(start_seconds=start_seconds), language_servers=register))
         if not report.close():
@@ -138,59 +136,6 @@ def command(
     raise SystemExit(code)
 
 
-def check_is_here(url: str) -> None:
-    """A language server elsewhere could not connect to replicas of this machine.
-
-    Raises:
-        Fault: It is elsewhere, or no URL.
-    """
-    host = urlsplit(url).hostname or ""
-    if host != "localhost" and not host.startswith("127."):
-        raise Fault(
-            f"--register {url}: replicas listen on 127.0.0.1, for language servers of this machine: give "
-            "http://127.0.0.1:30000; elsewhere run encoderfleet-encoder with --sglang-http and --register, or a cluster"
-        )
-
-
 def with_replicas(pool: EncoderPool, replicas: int) -> EncoderPool:
     """The pool with another number of replicas."""
     return pool.model_copy(update={"spec": pool.spec.model_copy(update={"replicas": replicas})})
-
-
-def check_fits(pool: EncoderPool, cpus: int) -> None:
-    """A file that was written for a cluster is not to bring a laptop to its knees.
-
-    Raises:
-        Fault: There are more replicas than CPUs.
-    """
-    replicas = pool.spec.replicas
-    if replicas > cpus:
-        raise Fault(
-            f"spec.replicas: {replicas} replicas are more than this machine has CPUs, {cpus}: "
-            f"try --replicas {cpus}, or insist with --replicas {replicas}"
-        )
-
-
-def check_can_run(pool: EncoderPool) -> None:
-    """Find before anything is started what would end every replica.
-
-    Raises:
-        Fault: There is nothing to run, or the model or the encoder's packages are missing.
-    """
-    if pool.spec.replicas == 0:
-        raise Fault("spec.replicas: 0 leaves nothing to run here; set it to 1 or more")
-    model = pool.spec.model
-    if model.pvc is not None:
-        raise Fault(
-            "spec.model.pvc: this machine has no volumes of a cluster; give the model's folder as spec.model.path, "
-            "or its name on the Hugging Face hub as spec.model.name"
-        )
-    # What is wrong with a name only the hub can tell, and it tells the replicas.
-    if model.path is not None and not (Path(model.path) / "config.json").is_file():
-        family = "qwen2_audio" if "audio" in pool.spec.modalities else "qwen2_5_vl"
-        raise Fault(
-            f"spec.model.path: there is no model in {model.path} (config.json is missing); a small one to try: "
-            f"encoderfleet model new --family {family} {model.path}"
-        )
-    if importlib.util.find_spec("torch") is None:
-        raise Fault("the replicas need the encoder extra: pip install 'encoderfleet[encoder]'")

@@ -1,5 +1,6 @@
 """`encoderfleet up` for people: progress while the replicas load, a table, then their lines as they come."""
 
+import asyncio
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from time import monotonic
@@ -8,9 +9,11 @@ from rich.progress import Progress, ProgressColumn, SpinnerColumn, Task, TaskID,
 from rich.table import Table
 from rich.text import Text
 
+from fleet_cli import up_waiting
 from fleet_cli.up_report import Report
 from fleet_operator.local.supervise import Change, State, Supervisor
 
+REMIND_SECONDS = 15.0
 COLORS = ("cyan", "magenta", "green", "blue", "yellow")
 
 
@@ -19,7 +22,7 @@ class _SaysColumn(ProgressColumn):
 
     def render(self, task: Task) -> Text:
         supervisor: Supervisor = task.fields["supervisor"]
-        return Text("ready" if task.finished else supervisor.progress or supervisor.state.value)
+        return Text("ready" if task.finished else up_waiting.says(supervisor.state, supervisor.progress))
 
 
 class TableReport(Report):
@@ -35,6 +38,7 @@ class TableReport(Report):
         self._say(f"Pool {self.plan.pool}: starting {count} {'replica' if count == 1 else 'replicas'} on this machine")
         for warning in self.plan.warnings:
             self._say(f"warning: {warning}", "yellow")
+        self._say(up_waiting.FIRST, "dim")
 
     def change(self, change: Change) -> None:
         """One line each."""
@@ -65,9 +69,13 @@ class TableReport(Report):
 
     @contextmanager
     def waiting(self, supervisors: Sequence[Supervisor]) -> Iterator[None]:
-        """A row a replica, with what it says; nothing moves where stderr is not a terminal."""
+        """A row a replica, with what it says; where stderr is not a terminal, a line now and then."""
         if not self._err.console.is_terminal:
-            yield
+            reminding = asyncio.get_running_loop().create_task(self._remind(supervisors))
+            try:
+                yield
+            finally:
+                reminding.cancel()
             return
         columns = (SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn(), _SaysColumn())
         # Drawn by the writer's thread alone: a frozen terminal would hold whoever draws.
@@ -80,6 +88,13 @@ class TableReport(Report):
         finally:
             self._progress = None
             self._err.settle(progress.stop)
+
+    async def _remind(self, supervisors: Sequence[Supervisor]) -> None:
+        """Whoever reads a file or a pipe shall see that it goes on."""
+        while True:
+            await asyncio.sleep(REMIND_SECONDS)
+            if line := up_waiting.still(monotonic() - self._started, supervisors):
+                self._say(line, "dim")
 
     def ready(self, pids: Sequence[int]) -> None:
         """Where they are, what each may use, and the line to paste."""

@@ -8,7 +8,6 @@ import time
 from functools import partial
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 import click
 import structlog
@@ -24,7 +23,7 @@ from fleet_encoder.limits import MediaLimits
 from fleet_encoder.logs import configure, flush
 from fleet_encoder.options import encoder_options
 from fleet_encoder.runner import hub
-from fleet_encoder.wire.sglang import environment
+from fleet_encoder.wire.sglang import addresses, environment
 from fleet_machine import cpu_features, visible_cpus
 
 log = structlog.get_logger()
@@ -128,11 +127,13 @@ def _check_registration(options: dict[str, Any]) -> None:
     Raises:
         click.UsageError: Says which one cannot be.
     """
-    for flag, urls in (("--register", options["register"]), ("--advertise", (options["advertise"],))):
-        for each in filter(None, urls):
-            parts = urlsplit(each)
-            if parts.scheme not in ("http", "https") or not parts.hostname or parts.path.strip("/"):
-                raise click.UsageError(f"{flag}: {each!r} is not a URL such as http://host:8997")
+    for each in options["register"]:
+        if reason := addresses.wrong(each):
+            raise click.UsageError(f"--register {addresses.without_password(each)}: {reason}")
+    own = options["advertise"]
+    if own and not addresses.is_encoder_url(own):
+        shown = addresses.without_password(own)
+        raise click.UsageError(f"--advertise: {shown!r} is not a URL such as http://host:30002")
     _, _, port = options["sglang_http"].rpartition(":")
     if options["sglang_http"] and not (port.isdecimal() and int(port[:6]) < 65536 and ":" in options["sglang_http"]):
         raise click.UsageError(f"--sglang-http: {options['sglang_http']!r} is not host:port, such as 0.0.0.0:30000")

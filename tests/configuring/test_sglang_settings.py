@@ -14,8 +14,20 @@ from fleet_encoder.wire.sglang import environment
     ("flags", "text"),
     [
         (["--register", "http://a:8997"], "--sglang-http"),
-        (["--sglang-http", "127.0.0.1:0", "--register", "a:8997"], "--register: 'a:8997' is not a URL"),
-        (["--sglang-http", "127.0.0.1:0", "--register", "http://a:8997/x"], "is not a URL such as http://host:8997"),
+        (
+            ["--sglang-http", "127.0.0.1:0", "--register", "a:8997"],
+            "--register a:8997: there is no http:// in front: write http://a:8997",
+        ),
+        (
+            ["--sglang-http", "127.0.0.1:0", "--register", "http://a:8997/x"],
+            "--register http://a:8997/x: nothing follows the port: write http://a:8997",
+        ),
+        (["--sglang-http", "127.0.0.1:0", "--register", "http://[::1"], "--register http://[::1: that names no host"),
+        (["--sglang-http", "127.0.0.1:0", "--register", "http://a:99999"], "http://a:99999: that names no host"),
+        (["--sglang-http", "127.0.0.1:0", "--register", "http://a:1?b=c"], "http://a:1?b=c: nothing follows the port"),
+        (["--sglang-http", "127.0.0.1:0", "--register", "http://a b:1"], "http://a b:1: that names no host"),
+        (["--sglang-http", "127.0.0.1:0", "--register", "http://u:pw@a:1"], "--register http://...@a:1: a user or"),
+        (["--sglang-http", "127.0.0.1:0", "--advertise", "http://u:pw@a:1"], "--advertise: 'http://...@a:1' is not"),
         (["--sglang-http", "127.0.0.1:0", "--advertise", "ftp://a"], "--advertise: 'ftp://a'"),
         (["--sglang-http", "127.0.0.1"], "--sglang-http: '127.0.0.1' is not host:port"),
         (["--sglang-http", "127.0.0.1:http"], "--sglang-http: '127.0.0.1:http' is not host:port"),

@@ -1,12 +1,14 @@
 """`docs/sglang.md` has what becomes of each of SGLang's variables, and every alias of a metric."""
 
 import re
+from pathlib import Path
 
-from documenting.pages import check_part, page
+from documenting.pages import REPOSITORY, check_part, page
 from fleet_encoder.metrics import Metrics
 from fleet_encoder.options import encoder_options
 from fleet_encoder.wire.sglang.aliases import aliases
 from fleet_encoder.wire.sglang.environment import VARIABLES
+from fleet_operator.api import load_pool, parse_pool
 
 
 def table() -> str:
@@ -34,3 +36,17 @@ def test_what_is_honoured_is_an_option_or_is_read() -> None:
     honoured = {name for name, (fate, _) in VARIABLES.items() if fate == "honoured"}
     assert honoured <= known | read_elsewhere
     assert not {name for name in VARIABLES if name in known} - honoured
+
+
+def test_the_pools_of_the_page_are_pools_and_one_is_the_example() -> None:
+    pools = [parse_pool(text, Path("/")) for text in re.findall(r"```yaml\n(.*?)```", page("sglang.md"), re.DOTALL)]
+    here, cluster = pools
+    assert here.spec.model.path == "/models/Qwen2.5-VL-7B-Instruct"
+    assert cluster == load_pool(REPOSITORY / "examples" / "sglang-pool.yaml")
+
+
+def test_examples_for_a_cluster_have_names_of_their_own() -> None:
+    names = [
+        load_pool(REPOSITORY / "examples" / name).metadata.name for name in ("cluster-pool.yaml", "sglang-pool.yaml")
+    ]
+    assert len(set(names)) == len(names)

@@ -155,6 +155,4 @@ def test_up_runs_a_pool_whose_model_is_a_name(
     with Up(pool, "-o", "json", "--quiet", replica=None) as up:
         assert up.end() == 2
     (line,) = up.err
-    assert line.startswith(
-        "Error: pool-0 refused its settings: encoderfleet-encoder: there is no directory org/no-such"
-    )
+    assert line.startswith("Error: pool-0 cannot start: encoderfleet-encoder: there is no directory org/no-such")

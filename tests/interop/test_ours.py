@@ -1,5 +1,6 @@
 """Our encoder where SGLang's was: its own receiver, then its own language server, notice no difference."""
 
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -8,10 +9,11 @@ from typing import Any
 import pytest
 import torch
 from safetensors.torch import load_file
+from tests.cluster import ports
 from tests.interop.asking import Part, data_uri, image, receive, text, video
-from tests.interop.sglang_process import TO_SCHEDULER, TO_TOKENIZER, Encoder, LanguageServer
+from tests.interop.sglang_process import TO_SCHEDULER, TO_TOKENIZER, Bootstrap, Encoder, LanguageServer
 
-from conftest import EncoderProcess
+from conftest import EncoderProcess, StartEncoder
 
 QUESTION = text("What is this?")
 PHOTOS = ("rocket.jpg", "coffee.png", "chelsea.png", "astronaut.png", "motorcycle_left.png", "hubble_deep_field.jpg")
@@ -124,3 +126,20 @@ def test_two_encoders_share_a_request_and_errors_stay_alone(
         assert second.metric("encoder_sglang_requests_total", status="success", modality="image") > 0
     finally:
         second.stop()
+
+
+def test_a_drained_encoder_that_nobody_takes_off_a_list_is_off_it_when_it_ends(
+    sglang: Path, start_encoder: StartEncoder, whole_model: Path, logs: Path
+) -> None:
+    """As with fixed --encoder-urls: the list's own health checks take it off, and it stays until they have."""
+    encoder = start_encoder(whole_model, "--sglang-http", "127.0.0.1:0", "--drain-seconds", "60").wait_until_ready()
+    with Bootstrap(sglang, logs, SGLANG_ENCODER_BOOTSTRAP_HEALTH_CHECK_INTERVAL="3") as bootstrap:
+        # Three rounds of its health checks have passed when one where nobody listens is off it.
+        (nobody,) = ports.free(1)
+        for url in (encoder.sglang, f"http://{ports.HOST}:{nobody}"):
+            bootstrap.register(url)
+        while bootstrap.encoders != [encoder.sglang]:
+            time.sleep(0.1)
+        encoder.terminate()
+        assert encoder.wait() == 0
+        assert bootstrap.encoders == []

@@ -6,7 +6,9 @@ from typing import Any
 
 import pytest
 
+from fleet_cli import consumers
 from fleet_machine import visible_cpus
+from planning.pools import a_pool
 
 REPOSITORY = Path(__file__).parents[2]
 HEAD = "apiVersion: encoderfleet.io/v1alpha1\nkind: EncoderPool\nmetadata: {name: vision}\n"
@@ -78,6 +80,39 @@ def test_the_tables_fit_80_columns_and_hide_nothing(pool_file: Path) -> None:
             assert line.rstrip().endswith(variable["reason"])
     assert joined.index("CPUs of the machine") < joined.index("ENCODERFLEET_CPUS") < joined.index("warning: ")
     assert answer.stdout.count("warning: ") == len(plan["warnings"]) == 2
+
+
+def test_language_servers_are_shown(pool_file: Path) -> None:
+    without = encoderfleet("plan", pool_file, "--cpus", "16", "--gpus", "0")
+    assert "consumers" not in without.stdout
+    assert planned(pool_file)["consumers"] == []
+    with pool_file.open("a") as file:
+        file.write("  consumers: [{service: {name: chat}}]\n")
+    shown = encoderfleet("plan", pool_file, "--cpus", "16", "--gpus", "0").stdout
+    shown = " ".join(shown.split())
+    assert "spec.consumers: Service chat, list of encoders at port 8997, API at port 30000" in shown
+    assert "ports for them: 30000 of each pod, in a cluster; here 30010 and up with `up --sglang`" in shown
+    assert planned(pool_file)["consumers"] == [{"pods": "Service chat", "bootstrapPort": 8997, "port": 30000}]
+
+
+SERVERS = [
+    {"service": {"name": "chat"}},
+    {"service": {"name": "chat", "namespace": "web"}, "bootstrapPort": 9000},
+    {"selector": {"matchLabels": {"app": "chat", "tier": "gpu"}}, "namespace": "web", "port": 8000},
+]
+
+
+def test_language_servers_and_ports_of_a_cluster() -> None:
+    servers, ports = consumers.lines(a_pool(consumers=SERVERS), cluster=True)
+    assert servers == (
+        "spec.consumers: Service chat, list of encoders at port 8997, API at port 30000; "
+        "Service web/chat, list of encoders at port 9000, API at port 30000; "
+        "pods app=chat,tier=gpu of web, list of encoders at port 8997, API at port 8000"
+    )
+    assert ports == "ports of a pod: wire 5570, http 8080, sglang 30000"
+    _, ports = consumers.lines(a_pool(consumers=SERVERS, runtime="SGLang"), cluster=True)
+    assert ports == "ports of a pod: wire 30000"
+    assert consumers.lines(a_pool(), cluster=True) == []
 
 
 def test_the_page_shows_what_the_command_says(tmp_path: Path) -> None:

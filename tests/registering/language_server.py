@@ -12,12 +12,17 @@ MODEL = {"model_path": "/m", "model_type": "qwen2_5_vl", "architectures": ["Qwen
 SERVER = {"dtype": "auto", "revision": None, "encoder_transfer_backend": "zmq_to_tokenizer", "language_only": True}
 
 
+_DEEP = f'{{"encoder_urls": {"[" * 100_000}{"]" * 100_000}}}'
+
+
 class LanguageServer:
     """One. `urls` is its list.
 
     Attributes:
-        manner: How it answers: `well`, `hangs`, `fails`, or `nonsense`.
+        manner: How it answers: `well`, `hangs`, `fails`, `nonsense`, `deep` (a list in a list, and so on), or
+            `forgets`: it takes encoders, and does not list them.
         model: What `/model_info` says; None: it is not served.
+        takes_none: It says nothing when it is told of encoders.
         api_hangs: Its API takes requests, and does not answer.
         asked: Requests so far, as `POST url`.
         looks: How often its list was asked for.
@@ -30,6 +35,7 @@ class LanguageServer:
         self.server: dict[str, Any] = dict(SERVER)
         self.api_status = 200
         self.api_hangs = False
+        self.takes_none = False
         self.asked: list[str] = []
         self.looks = 0
         self.port = 0
@@ -62,13 +68,17 @@ class LanguageServer:
     async def _list(self, _: web.Request) -> web.Response:
         self.looks += 1
         await self._behave()
+        if self.manner == "deep":
+            return web.Response(text=_DEEP, content_type="application/json")
         return web.json_response(["x"] if self.manner == "nonsense" else {"encoder_urls": self.urls})
 
     async def _register(self, request: web.Request) -> web.Response:
         await self._behave()
         url = (await request.json())["url"]
         self.asked.append(f"POST {url}")
-        if url not in self.urls:
+        if self.takes_none:
+            await asyncio.sleep(60)
+        if url not in self.urls and self.manner != "forgets":
             self.urls.append(url)
         return web.Response(text="OK")
 
@@ -85,6 +95,8 @@ class LanguageServer:
             await asyncio.sleep(60)
         if self.model is None:
             raise web.HTTPNotFound
+        if self.manner == "deep":
+            return web.Response(text=_DEEP, content_type="application/json")
         return web.json_response(self.model, status=self.api_status)
 
     async def _server_info(self, _: web.Request) -> web.Response:

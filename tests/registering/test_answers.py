@@ -2,7 +2,7 @@
 
 import pytest
 
-from fleet_operator.consumers.answers import Found, served, unanswered
+from fleet_operator.consumers.answers import Found, Place, Target, served, unanswered
 from fleet_operator.consumers.servers import LanguageServer, Ports, Query
 from fleet_operator.observed.mirror import Key
 
@@ -35,8 +35,8 @@ def test_each_is_told_of_pools_whose_encoders_it_takes() -> None:
     asked = {TEAM: [(ASKED, PORTS)], CHAT: [(ASKED, PORTS)]}
     all_of_it = served(asked, {ASKED: Found((CLOSED, OPEN))})
     assert all_of_it.places == {
-        ("10.0.0.9", PORTS): (CLOSED, frozenset({CHAT})),
-        ("10.0.0.8", PORTS): (OPEN, frozenset({TEAM, CHAT})),
+        ("10.0.0.9", 8997): Target(CLOSED, (30000,), frozenset({CHAT})),
+        ("10.0.0.8", 8997): Target(OPEN, (30000,), frozenset({TEAM, CHAT})),
     }
     (said,) = all_of_it.refusals[TEAM]
     assert said.startswith("chat/vlm-0: of another namespace")
@@ -46,7 +46,20 @@ def test_each_is_told_of_pools_whose_encoders_it_takes() -> None:
 def test_what_is_at_other_ports_is_another_one() -> None:
     other = Ports(9000, 30000)
     found = served({CHAT: [(ASKED, PORTS), (ASKED, other)]}, {ASKED: Found((OPEN,))})
-    assert found.places.keys() == {("10.0.0.8", PORTS), ("10.0.0.8", other)}
+    assert found.places.keys() == {("10.0.0.8", 8997), ("10.0.0.8", 9000)}
+
+
+def test_a_list_is_one_however_the_port_of_its_api_is_told() -> None:
+    other = Ports(8997, 8000)
+    found = served({CHAT: [(ASKED, PORTS)], TEAM: [(ASKED, other)]}, {ASKED: Found((OPEN,))})
+    assert found.places == {("10.0.0.8", 8997): Target(OPEN, (8000, 30000), frozenset({TEAM, CHAT}))}
+
+
+def test_of_two_pods_at_one_address_it_is_the_one_that_serves() -> None:
+    leaving = LanguageServer("chat/vlm-a", "10.0.0.9", False, uid="old")
+    for pods in ((leaving, CLOSED), (CLOSED, leaving)):
+        found = served({CHAT: [(ASKED, PORTS)]}, {ASKED: Found(pods)})
+        assert found.places[Place("10.0.0.9", 8997)].server == CLOSED
 
 
 def test_a_pool_is_known_once_all_its_questions_were_asked() -> None:
@@ -54,7 +67,7 @@ def test_a_pool_is_known_once_all_its_questions_were_asked() -> None:
     asked = {CHAT: [(ASKED, PORTS), (query, PORTS)]}
     found = {ASKED: Found((OPEN,), "there is no Service")}
     assert served(asked, found).problems == {}
-    assert served(asked, found).places.keys() == {("10.0.0.8", PORTS)}
+    assert served(asked, found).places.keys() == {("10.0.0.8", 8997)}
     assert served(asked, {**found, query: Found((), "there is no Service")}).problems == {
         CHAT: ("there is no Service",)
     }

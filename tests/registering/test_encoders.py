@@ -4,6 +4,7 @@ import asyncio
 import random
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
+from typing import Any
 
 import pytest
 
@@ -15,7 +16,7 @@ from fleet_operator.observed.mirror import Key
 from fleet_operator.observed.pods import PodState
 from fleet_operator.specs.names import HTTP_PORT, SGLANG_PORT
 from reconciling.snapshots import a_cluster_pool, a_pod
-from registering.language_server import LanguageServer
+from registering.language_server import MODEL, LanguageServer
 
 KEY = Key("team", "vision")
 POOL = a_cluster_pool()
@@ -75,9 +76,10 @@ async def test_one_that_listens_nowhere_is_deaf_until_it_does(asked: Asked) -> N
         assert not (await asked.identity(one)).deaf
 
 
-async def test_one_that_says_nothing_is_no_reason_by_itself(asked: Asked) -> None:
+@pytest.mark.parametrize(("manner", "model"), [("well", None), ("deep", MODEL)])
+async def test_one_that_says_nothing_is_no_reason_by_itself(asked: Asked, manner: str, model: Any) -> None:
     one, server = pod(), LanguageServer()
-    server.model = None
+    server.manner, server.model = manner, model
     async with server.running(one.ip, SGLANG_PORT):
         found = await asked.identity(one)
     assert (found.told, found.deaf) == (False, False)

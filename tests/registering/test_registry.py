@@ -65,6 +65,17 @@ def test_a_list_that_has_lost_all_is_another_one(listed: list[str], anew: bool) 
     assert changes({A, B}, set(), listed, memory("ab", "ab"), 0.0)[0].anew == anew
 
 
+def test_what_was_taken_and_is_not_listed_is_forgotten() -> None:
+    asked, after = changes({A, B}, set(), [THEIRS], Memory(), 0.0)
+    assert not asked.forgotten
+    # Another one that a list has in its place does not count: `http://10.0.0.1:30000/`.
+    asked, after = changes({A, B}, set(), [B, f"{A}/"], after.registered([A, B]), 1.0)
+    assert (asked.forgotten, asked.register) == ({A}, (A,))
+    # It has not been told anew since; and what nobody wants any more is no loss.
+    assert not changes({A, B}, set(), [B], after, 2.0)[0].forgotten
+    assert not changes({B}, set(), [B], after.registered([A]), 2.0)[0].forgotten
+
+
 def test_since_when_one_is_out_is_remembered() -> None:
     _, after = changes({A, B}, set(), [A], memory("ab", "ab"), 100.0)
     assert after.out == {B: 100.0}

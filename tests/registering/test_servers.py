@@ -10,7 +10,12 @@ from reconciling.snapshots import a_cluster_pool
 
 
 def a_server(name: str = "vlm-0", *, leaving: bool = False, ready: bool = True, **status: Any) -> dict[str, Any]:
-    meta = {"namespace": "chat", "name": name, **({"deletionTimestamp": "2026-01-01T00:00:00Z"} if leaving else {})}
+    meta = {
+        "namespace": "chat",
+        "name": name,
+        "uid": f"uid-{name}",
+        **({"deletionTimestamp": "2026-01-01T00:00:00Z"} if leaving else {}),
+    }
     conditions = [{"type": "Ready", "status": str(ready)}]
     return {"metadata": meta, "status": {"phase": "Running", "podIP": "10.0.0.9", "conditions": conditions, **status}}
 
@@ -36,7 +41,7 @@ def test_they_are_told_apart_by_name_and_address() -> None:
     pods = [a_server("b", podIP="fd00::9"), a_server("a")]
     first, second = language_servers(pods)
     assert (first.name, first.address(8997)) == ("chat/a", "10.0.0.9:8997")
-    assert second == LanguageServer("chat/b", "fd00::9", True)
+    assert second == LanguageServer("chat/b", "fd00::9", True, uid="uid-b")
     assert second.address(30000) == "[fd00::9]:30000"
 
 

@@ -23,6 +23,7 @@ class Server:
 
     def __init__(self, list_port: int | None = None) -> None:
         self.list_port = list_port
+        self.says = json.dumps({"encoder_bootstrap_port": list_port}).encode()
         self.asked: list[tuple[str, str, object]] = []
         self.port = 0
         self.may_answer = threading.Event()
@@ -36,7 +37,7 @@ class Server:
         class Handler(BaseHTTPRequestHandler):
             def do_GET(self) -> None:
                 server.asked.append(("GET", self.path, None))
-                self._answer(200, json.dumps({"encoder_bootstrap_port": server.list_port}).encode())
+                self._answer(200, server.says)
 
             def do_DELETE(self) -> None:
                 body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
@@ -93,6 +94,14 @@ def test_one_that_is_back_is_taken_off_nowhere() -> None:
         answers = iter([False, True])
         take_off(f"http://127.0.0.1:{api.port}", URL, lambda: next(answers))
         assert (api.asked, list_.asked) == ([GONE], [])
+
+
+@pytest.mark.parametrize("says", [b"[" * 100_000, b'{"encoder_bootstrap_port": "\\ud800"}', b"[]", b" " * (2 << 20)])
+def test_whatever_an_api_says_is_no_error(says: bytes) -> None:
+    with Server(list_port=1).running() as api:
+        api.says = says
+        take_off(f"http://127.0.0.1:{api.port}", URL, not_back)
+        assert api.asked == [GONE, ("GET", "/server_info", None)]
 
 
 def test_all_questions_together_have_one_time(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -48,5 +48,5 @@ def test_a_model_that_is_none_ends_it_with_the_encoders_line(tmp_path: Path) -> 
     with Up(pool_file(tmp_path, replicas=1), "-o", "json", "--quiet", replica=None) as up:
         assert up.end() == 2
     assert len(up.err) == 1
-    assert up.err[0].startswith("Error: pool-0 refused its settings: ")
+    assert up.err[0].startswith("Error: pool-0 cannot start: ")
     assert "architecture Wrong" in up.err[0]

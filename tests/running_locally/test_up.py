@@ -119,7 +119,7 @@ def test_a_bad_setting_ends_it_with_the_replicas_line(tmp_path: Path) -> None:
     with Up(pool_with_model(tmp_path), "-o", "json", "--quiet", replica="--exit 2") as up:
         assert up.end() == 2
     assert len(up.err) == 1
-    assert up.err[0] in [f"Error: pool-{i} refused its settings: setting pool-{i} is wrong" for i in (0, 1)]
+    assert up.err[0] in [f"Error: pool-{i} cannot start: setting pool-{i} is wrong" for i in (0, 1)]
     assert sum('"crashed"' in line for line in up.out) >= 1
 
 

@@ -53,12 +53,44 @@ def test_without_it_there_is_none(tmp_path: Path) -> None:
         (("--register", "http://127.0.0.1:8997"), "are for --sglang: add it"),
         (("--sglang-port", "31000"), "are for --sglang: add it"),
         (("--sglang", "--register", "http://10.0.0.1:8997"), "replicas listen on 127.0.0.1"),
+        (("--sglang", "--register", "http://[::1"), "--register http://[::1: that names no host and port"),
+        (("--sglang", "--register", "http://127.0.0.1:99999"), "that names no host and port"),
+        (("--sglang", "--register", "http://localhost:1?a=b"), "nothing follows the port"),
+        (("--sglang", "--register", "http://u:secret@127.0.0.1:1"), "--register http://...@127.0.0.1:1: a user or"),
     ],
 )
 def test_what_cannot_be_is_one_line(tmp_path: Path, flags: tuple[str, ...], text: str) -> None:
     with Up(pool_with_model(tmp_path, replicas=1), *flags) as up:
         assert up.end() == 2
         assert text in " ".join(up.err)
+
+
+@pytest.mark.parametrize(
+    ("url", "said"),
+    [
+        ("127.0.0.1:30000", "there is no http:// in front: write http://127.0.0.1:30000"),
+        ("http://127.0.0.1:30000/v1", "nothing follows the port: write http://127.0.0.1:30000"),
+        (
+            "http://127.0.0.1",
+            "there is no port: write http://127.0.0.1:30000, SGLang's own, or :80 where that is meant",
+        ),
+    ],
+)
+def test_what_is_no_address_is_found_before_anything_starts(tmp_path: Path, url: str, said: str) -> None:
+    with Up(pool_with_model(tmp_path, replicas=1), "--sglang", "--register", url) as up:
+        assert up.end() == 2
+    assert (up.out, up.err) == ([], [f"Error: --register {url}: {said}"])
+
+
+@pytest.mark.parametrize("flags", [(), ("--sglang",), ("--sglang", "--register", "http://127.0.0.1:9")])
+def test_consumers_that_nobody_tells_are_named(tmp_path: Path, flags: tuple[str, ...]) -> None:
+    pool = pool_with_model(tmp_path, replicas=1)
+    pool.write_text(pool.read_text() + "  consumers: [{service: {name: chat}}]\n")
+    with Up(pool, "-o", "json", *flags) as up:
+        warnings = up.event("starting")["warnings"]
+        assert sum("spec.consumers has no effect on one machine" in each for each in warnings) == (
+            "--register" not in flags
+        )
 
 
 def test_a_busy_port_is_named(tmp_path: Path) -> None:

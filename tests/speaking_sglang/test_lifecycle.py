@@ -12,7 +12,7 @@ from aiohttp import web
 
 from conftest import EncoderProcess, StartEncoder
 from fetching.hosts import web_host
-from fleet_encoder.wire.sglang.quiet import SHORTEST_SECONDS
+from fleet_encoder.wire.sglang.quiet import FAILURES, SHORTEST_SECONDS
 from peer import unique_jpeg
 from speaking_sglang.conftest import SGLANG, sglang_url
 from speaking_sglang.language_server import language_server
@@ -54,16 +54,38 @@ async def test_a_drain_serves_what_still_comes(start_encoder: StartEncoder, qwen
     """Nobody told it who has it in --encoder-urls: so it stays until nobody has asked for a while."""
     encoder = start_encoder(qwen2_5_vl, *SGLANG, "--drain-seconds", "60").wait_until_ready()
     async with language_server(sglang_url(encoder)) as server:
-        assert await server.get("/health") == (200, "ready\n")
         assert (await server.ask([fresh(photos, 99)], req_id="early_local_part_0")).rows is not None
         encoder.terminate()
         await until(lambda: "draining" in encoder.log)
         for number in range(3):
-            assert (await server.get("/health"))[0] == 503
             assert (await server.ask([fresh(photos, number)], req_id=f"late-{number}_local_part_0")).rows is not None
     assert await asyncio.to_thread(encoder.wait) == 0
     assert "drained" in encoder.log
     assert "unfinished=0" in encoder.log.replace("\x1b[0m", "").replace("\x1b[36m", "").replace("\x1b[35m", "")
+
+
+async def test_a_drain_stays_until_who_polls_its_health_has_seen_it_fail_three_times(
+    start_encoder: StartEncoder, qwen2_5_vl: Path
+) -> None:
+    """As SGLang's language server does it: then it takes the encoder off its list, and not before."""
+    encoder = start_encoder(qwen2_5_vl, *SGLANG, "--drain-seconds", "60").wait_until_ready()
+    seen: list[int] = []
+    async with language_server(sglang_url(encoder)) as server:
+
+        async def poll() -> None:
+            while True:
+                await asyncio.sleep(2 * SHORTEST_SECONDS)
+                seen.append((await server.get("/health"))[0])
+
+        polling = asyncio.ensure_future(poll())
+        await until(lambda: len(seen) == 3)
+        encoder.terminate()
+        assert await asyncio.to_thread(encoder.wait) == 0
+        polling.cancel()
+        await asyncio.gather(polling, return_exceptions=True)
+    assert seen[:3] == [200] * 3
+    assert seen.count(503) >= FAILURES
+    assert "drained" in encoder.log
 
 
 async def test_a_drain_waits_for_deliveries(start_encoder: StartEncoder, qwen2_5_vl: Path, photos: Path) -> None:

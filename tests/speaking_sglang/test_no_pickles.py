@@ -22,7 +22,7 @@ from fleet_client.protocol import Encode, Item
 from peer import unique_jpeg
 from speaking_sglang.language_server import LanguageServer
 
-PACKAGES = ("fleet_encoder", "fleet_client", "fleet_operator", "fleet_cli", "fleet_machine")
+PACKAGES = ("fleet_encoder", "fleet_client", "fleet_operator", "fleet_cli", "fleet_machine", "fleet_compatibility")
 LOADERS = re.compile(
     r"^\s*(import|from)\s+(pickle|_pickle|cPickle|dill|cloudpickle|joblib|shelve|marshal|jsonpickle)\b"
     r"|\btorch\.load\(|\b(np|numpy)\.load\(|allow_pickle|recv_pyobj|send_pyobj|weights_only"

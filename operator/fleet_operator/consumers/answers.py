@@ -2,13 +2,33 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from fleet_operator.consumers.consent import refusal, takes
 from fleet_operator.consumers.servers import LanguageServer, Ports, Query
 from fleet_operator.observed.mirror import Key
 
-Place = tuple[str, Ports]
-"""A language server: its address, and its ports."""
+
+class Place(NamedTuple):
+    """Where a language server has its list of encoders."""
+
+    ip: str
+    port: int
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """One language server, for all pools whose encoders it is to be told of.
+
+    Attributes:
+        server: Its pod.
+        apis: Ports where it may say what it is, as its pools have them; one is right, if they differ.
+        pools: These.
+    """
+
+    server: LanguageServer
+    apis: tuple[int, ...]
+    pools: frozenset[Key]
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,12 +51,12 @@ class Served:
     """All of it.
 
     Attributes:
-        places: Language servers, and the pools of which each is to be told.
+        places: Language servers.
         problems: Of each pool whose questions were all asked: what keeps them from an answer.
         refusals: Of each pool: who does not take its encoders.
     """
 
-    places: Mapping[Place, tuple[LanguageServer, frozenset[Key]]]
+    places: Mapping[Place, Target]
     problems: Mapping[Key, tuple[str, ...]]
     refusals: Mapping[Key, tuple[str, ...]]
 
@@ -57,7 +77,7 @@ def served(asked: Mapping[Key, Sequence[tuple[Query, Ports]]], found: Mapping[Qu
         asked: The questions of each pool.
         found: The answers; of some there may be none yet.
     """
-    places: dict[Place, tuple[LanguageServer, frozenset[Key]]] = {}
+    places: dict[Place, Target] = {}
     problems, refusals = dict[Key, tuple[str, ...]](), dict[Key, tuple[str, ...]]()
     for key, each in asked.items():
         answers = [(found[query], ports) for query, ports in each if query in found]
@@ -67,8 +87,12 @@ def served(asked: Mapping[Key, Sequence[tuple[Query, Ports]]], found: Mapping[Qu
         for answer, ports in answers:
             for server in answer.servers:
                 if takes(server, key.namespace):
-                    first, keys = places.get((server.ip, ports), (server, frozenset[Key]()))
-                    places[server.ip, ports] = first, keys | {key}
+                    place = Place(server.ip, ports.registry)
+                    known = places.get(place, Target(server, (), frozenset()))
+                    apis = tuple(sorted({*known.apis, ports.api}))
+                    # On a node's own address one follows another.
+                    its = server if server.ready and not known.server.ready else known.server
+                    places[place] = Target(its, apis, known.pools | {key})
     return Served(places, problems, refusals)
 
 

@@ -1,23 +1,32 @@
 """Asking language servers and encoders over HTTP: each answer bounded in time and size, side by side."""
 
 import asyncio
-import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 
 import aiohttp
+import msgspec
+
+from fleet_operator.consumers.told import Listed, Told
 
 CONNECTIONS = 256
+SILENT_CONNECTIONS = 128
+"""For those that let the time pass when they were asked last: hundreds of them delay none that answers."""
+_MOST_SILENT = 10_000
+"""Addresses that are remembered; pods and their addresses come and go."""
 SECONDS = 2.0
 """For one request, connecting included."""
-MAX_BYTES = 4 << 20
+MAX_BYTES = 1 << 20
 """A list of 10,000 encoders has 0.4 MB, what a language server says of itself some 100 KB."""
+_PART_BYTES = 4096
+"""Between two parts of an answer others have their turn: it may come in chunks of one byte."""
 _OF_A_PROXY = (502, 503, 504)
 """What a sidecar answers for a server that does not listen yet."""
 MODEL = "/model_info"
 SERVER = "/server_info"
 
+T = TypeVar("T")
 Observer = Callable[[str, str], None]
 """Told what was asked for (`list`, `register`, `unregister`, `model`) and how it ended (`ok`, `failed`)."""
 
@@ -46,7 +55,8 @@ class Asker:
     def __init__(self, observe: Observer = lambda *_: None) -> None:
         self._observe = observe
         self._session: aiohttp.ClientSession | None = None
-        self._turns = asyncio.Semaphore(CONNECTIONS)
+        self._turns, self._silent_turns = asyncio.Semaphore(CONNECTIONS), asyncio.Semaphore(SILENT_CONNECTIONS)
+        self._silent: set[str] = set()
 
     async def __aenter__(self) -> Self:
         # A connection for each request: they are seconds apart, and one that the other side has closed meanwhile would
@@ -72,11 +82,10 @@ class Asker:
         Raises:
             NoAnswerError: It does not say.
         """
-        answer = await self._mapping("list", address, "/list_encoder_urls")
-        urls = answer.get("encoder_urls")
-        if not isinstance(urls, list):
+        answer = await self._read("list", address, "/list_encoder_urls", Listed)
+        if not isinstance(answer.encoder_urls, list):
             raise NoAnswerError("answers, but with no list of encoders")
-        return tuple(each for each in urls if isinstance(each, str))
+        return tuple(each for each in answer.encoder_urls if isinstance(each, str))
 
     async def register(self, address: str, url: str) -> None:
         """Tell a language server of an encoder.
@@ -94,7 +103,7 @@ class Asker:
         """
         await self._ask("unregister", "DELETE", address, "/unregister_encoder_url", {"url": url})
 
-    async def told(self, address: str, path: str) -> Mapping[str, Any]:
+    async def told(self, address: str, path: str) -> Told:
         """What an encoder or a language server says of itself.
 
         Args:
@@ -104,28 +113,30 @@ class Asker:
         Raises:
             NoAnswerError: It does not say.
         """
-        return await self._mapping("model", address, path)
+        return await self._read("model", address, path, Told)
 
-    async def _mapping(self, what: str, address: str, path: str) -> Mapping[str, Any]:
+    async def _read(self, what: str, address: str, path: str, kind: type[T]) -> T:
         text = await self._ask(what, "GET", address, path)
         try:
-            answer = json.loads(text)
-        except ValueError:
-            answer = None
-        if not isinstance(answer, dict):
-            raise NoAnswerError("answers, but with no JSON object")
-        return answer
+            # What nobody wants to know is skipped, and not made objects of: an answer may be made to be slow to read.
+            return msgspec.json.decode(text, type=kind)
+        except (ValueError, RecursionError) as error:
+            raise NoAnswerError("answers, but with no JSON object") from error
 
     async def _ask(self, what: str, method: str, address: str, path: str, body: Any = None) -> bytes:
         try:
             # The time begins with its turn: else those that others keep waiting would be lost for it.
-            async with self._turns, asyncio.timeout(SECONDS):
+            async with self._silent_turns if address in self._silent else self._turns, asyncio.timeout(SECONDS):
                 answer = await self._send(method, f"http://{address}{path}", body)
+            self._silent.discard(address)
         except NoAnswerError:
             self._observe(what, "failed")
             raise
         except TimeoutError as error:
             self._observe(what, "failed")
+            if len(self._silent) >= _MOST_SILENT:
+                self._silent.clear()
+            self._silent.add(address)
             raise NoAnswerError(f"does not answer within {SECONDS:g} s", silent=True) from error
         except aiohttp.ClientConnectorError as error:
             self._observe(what, "failed")
@@ -143,9 +154,10 @@ class Asker:
         async with self._session.request(method, url, json=body, allow_redirects=False) as answer:
             if answer.status != 200:
                 raise NoAnswerError(f"answers HTTP {answer.status}", silent=answer.status in _OF_A_PROXY)
-            text = await answer.content.read(MAX_BYTES + 1)
-            while 0 < len(text) <= MAX_BYTES and (more := await answer.content.read(MAX_BYTES + 1 - len(text))):
-                text += more
-            if len(text) > MAX_BYTES:
-                raise NoAnswerError("answers with too much")
-            return text
+            text = bytearray()
+            while part := await answer.content.read(_PART_BYTES):
+                text += part
+                if len(text) > MAX_BYTES:
+                    raise NoAnswerError("answers with too much")
+                await asyncio.sleep(0)
+            return bytes(text)

@@ -10,6 +10,7 @@ from fleet_operator.addresses import at
 from fleet_operator.api import EncoderPool
 from fleet_operator.consumers.asking import MODEL, Asker, NoAnswerError
 from fleet_operator.consumers.compatibility import encoder_facts
+from fleet_operator.consumers.told import NOTHING
 from fleet_operator.consumers.wishes import Identity, serving
 from fleet_operator.observed.mirror import Key
 from fleet_operator.observed.pods import PodState
@@ -68,7 +69,7 @@ class Encoders:
             if asked is not None and (asked.until is None or asked.until > now):
                 continue
             if pool.spec.runtime != "Native":
-                identity = Identity(encoder_facts(pool, {}))
+                identity = Identity(encoder_facts(pool, NOTHING))
                 kept[name] = _Asked(pod.ip, self._same.setdefault(identity, identity), None)
                 self._identities.pop(key, None)
             elif (key, name) not in self._asking:
@@ -109,10 +110,10 @@ class Encoders:
                 if not error.refused:
                     break
                 if last:
-                    return Identity(encoder_facts(pool, {}), told=False, deaf=True)
+                    return Identity(encoder_facts(pool, NOTHING), told=False, deaf=True)
             await asyncio.sleep(TRY_SECONDS)
         # A NetworkPolicy may let language servers in and keep us out; the port of metrics it leaves open to all.
         try:
             return Identity(encoder_facts(pool, await self._asker.told(at(ip, HTTP_PORT), MODEL)))
         except NoAnswerError:
-            return Identity(encoder_facts(pool, {}), told=False)
+            return Identity(encoder_facts(pool, NOTHING), told=False)

@@ -39,7 +39,7 @@ class Knowing:
     Args:
         asker: Asks.
         server: Its pod.
-        port: Of its API.
+        ports: Where its API may be; the first that answers is.
         fits: Whether one that says this can use the encoders.
         told: Called after each answer, and each that did not come.
 
@@ -54,13 +54,13 @@ class Knowing:
         self,
         asker: Asker,
         server: LanguageServer,
-        port: int,
+        ports: tuple[int, ...],
         fits: Callable[[Facts], bool],
         told: Callable[[], None],
     ) -> None:
         self._asker = asker
         self.server = server
-        self._port = port
+        self._ports = ports
         self._fits = fits
         self._told = told
         self.facts, self.unsure = Facts(), ""
@@ -71,6 +71,15 @@ class Knowing:
     def again(self) -> None:
         """Ask at once: it may be another one now."""
         self._again.set()
+
+    def serve(self, server: LanguageServer, ports: tuple[int, ...]) -> None:
+        """Its pod as it is now. Of another one, at the same address, nothing is known."""
+        other = server.uid != self.server.uid
+        if other:
+            self.facts, self.unsure, self.waited_for, self._silent_since = Facts(), "", True, None
+        if other or ports != self._ports or (self.waited_for and server != self.server):
+            self.again()
+        self.server, self._ports = server, ports
 
     async def first(self) -> None:
         """Wait until it was asked once."""
@@ -92,26 +101,34 @@ class Knowing:
             return await self._ask()
         except Exception:
             log.exception("%s: cannot be asked what it is", self.server.name)
-            self._says_nothing(_DEFECT)
+            self._says_nothing(self._ports[0], _DEFECT)
             self.waited_for = False
             return INTERVAL_SECONDS
 
     async def _ask(self) -> float:
-        api = self.server.address(self._port)
-        try:
-            model, server = await asyncio.gather(self._asker.told(api, MODEL), self._asker.told(api, SERVER))
-        except NoAnswerError as error:
-            self._says_nothing(str(error))
-            now = time.monotonic()
-            self._silent_since = silent_since(self._silent_since, self.server.ready, now)
-            self.waited_for = self.waited_for and still_waited_for(error.silent, self._silent_since, now)
-            return WAITING_SECONDS if self.waited_for else INTERVAL_SECONDS
-        self.facts, self.unsure, self.waited_for = server_facts(model, server), "", False
-        return KNOWN_SECONDS if self._fits(self.facts) else UNFIT_SECONDS
+        uid, silent = self.server.uid, True
+        for port in self._ports:
+            api = self.server.address(port)
+            try:
+                model, server = await asyncio.gather(self._asker.told(api, MODEL), self._asker.told(api, SERVER))
+            except NoAnswerError as error:
+                if self.server.uid != uid:
+                    return 0.0
+                silent = silent and error.silent
+                self._says_nothing(port, str(error))
+                continue
+            if self.server.uid != uid:
+                return 0.0
+            self.facts, self.unsure, self.waited_for = server_facts(model, server), "", False
+            return KNOWN_SECONDS if self._fits(self.facts) else UNFIT_SECONDS
+        now = time.monotonic()
+        self._silent_since = silent_since(self._silent_since, self.server.ready, now)
+        self.waited_for = self.waited_for and still_waited_for(silent, self._silent_since, now)
+        return WAITING_SECONDS if self.waited_for else INTERVAL_SECONDS
 
-    def _says_nothing(self, how: str) -> None:
+    def _says_nothing(self, port: int, how: str) -> None:
         if self.facts == Facts():
-            self.unsure = _UNKNOWN.format(port=self._port, how=how)
+            self.unsure = _UNKNOWN.format(port=port, how=how)
 
 
 def silent_since(before: float | None, ready: bool, now: float) -> float | None:

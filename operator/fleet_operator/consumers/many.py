@@ -1,4 +1,8 @@
-"""Asking one language server about many encoders: side by side, and what fails for one keeps no other."""
+"""Asking one language server about many encoders: side by side, and what fails for one keeps no other.
+
+Where it says nothing at all the others are left for the next look: else an encoder that is about to go would stay on
+its list while it is told of those that have come.
+"""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
@@ -16,15 +20,17 @@ async def each(ask: Callable[[str, str], Awaitable[None]], address: str, urls: S
         address: Of the language server.
         urls: Of encoders.
     """
-    turns, trouble = asyncio.Semaphore(_SIDE_BY_SIDE), ""
+    turns, trouble, silent = asyncio.Semaphore(_SIDE_BY_SIDE), "", False
 
     async def one(url: str) -> bool:
-        nonlocal trouble
+        nonlocal trouble, silent
         async with turns:
+            if silent:
+                return False
             try:
                 await ask(address, url)
             except NoAnswerError as error:
-                trouble = str(error)
+                trouble, silent = str(error), silent or error.silent
                 return False
         return True
 

@@ -10,14 +10,14 @@ import logging
 from collections.abc import Awaitable, Callable, Iterable
 
 from fleet_operator.api import EncoderPool, PoolError
-from fleet_operator.consumers.answers import Place, Served, served
+from fleet_operator.consumers.answers import Place, Served, Target, served
 from fleet_operator.consumers.asking import Asker
 from fleet_operator.consumers.compatibility import Facts
 from fleet_operator.consumers.encoders import Encoders
 from fleet_operator.consumers.finding import INTERVAL_SECONDS, Finder
 from fleet_operator.consumers.keeper import Keeper
 from fleet_operator.consumers.report import Report
-from fleet_operator.consumers.servers import LanguageServer, queries
+from fleet_operator.consumers.servers import queries
 from fleet_operator.consumers.telling import Telling
 from fleet_operator.consumers.wished import Wished
 from fleet_operator.consumers.wishes import Wishes, serving, wishes
@@ -61,10 +61,13 @@ class Registrar:
         pool = self._pools.get(key)
         if pool is None or key not in self._served.problems:
             return None
-        states = [keeper.state(key) for keeper, _ in self._keepers.values() if key in keeper.pools]
+        keepers = [keeper for keeper, _ in self._keepers.values() if key in keeper.pools]
+        states = [keeper.state(key) for keeper in keepers]
         servers = sorted(state for state in states if state is not None)
         encoders, known = serving(self._mirror.pods(key)), self._encoders.identities(key)
-        looked = len(servers) == len(states) and all(pod.name in known for pod in encoders)
+        # Else what language servers had of the encoders of a moment ago would be told of those of now.
+        fresh = key not in self._dirty and all(keeper.fresh for keeper in keepers)
+        looked = fresh and len(servers) == len(states) and all(pod.name in known for pod in encoders)
         return Report(
             servers=tuple(servers),
             encoders=len(encoders),
@@ -138,8 +141,8 @@ class Registrar:
         self._pools = pools
         self._encoders.keep(pools)
         self._served = served(asked, found)
-        for place, (server, its) in self._served.places.items():
-            self._keeper(place, server).serve(its, server)
+        for place, target in self._served.places.items():
+            self._keeper(place, target).serve(target.pools, target.server, target.apis)
         for place, (keeper, task) in list(self._keepers.items()):
             if place not in self._served.places:
                 keeper.retire()
@@ -153,11 +156,11 @@ class Registrar:
         self._wished.forget_all()
         self._telling.soon(pools)
 
-    def _keeper(self, place: Place, server: LanguageServer) -> Keeper:
+    def _keeper(self, place: Place, target: Target) -> Keeper:
         known = self._keepers.get(place)
         if known is not None and not known[1].done():
             return known[0]
-        keeper = Keeper(self._asker, self._wished.of, self._telling.soon, server, place[1])
+        keeper = Keeper(self._asker, self._wished.of, self._telling.soon, target.server, place.port, target.apis)
         self._keepers[place] = keeper, asyncio.create_task(keeper.run())
         return keeper
 

@@ -8,11 +8,13 @@ answer out of it until it does again. So a URL that is missing has one of two ca
 * *The language server has taken an encoder out*: others are still there. It puts it back when it answers again, so it
   is let do that for a while (`PATIENCE_SECONDS`): registered at once it would get requests that it cannot answer.
 
+A URL counts once it has been seen on the list: what answers `200` to everything may be no list, and have none of them.
+
 Never unregistered is what is not ours: URLs that people have put there.
 """
 
 from collections.abc import Iterable, Mapping, Set
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from fleet_operator.addresses import at
 from fleet_operator.specs.names import SGLANG_PORT
@@ -28,28 +30,36 @@ class Memory:
         ours: URLs that were registered by us, or were there when we wanted them, and are not known to be gone for good.
         there: Of those that were wanted, what the list had at the last look.
         out: URLs that have left a list that others are still in -> since when, in seconds.
+        told: URLs that were registered since the last look.
     """
 
     ours: frozenset[str] = frozenset()
     there: frozenset[str] = frozenset()
     out: Mapping[str, float] = field(default_factory=dict)
+    told: frozenset[str] = frozenset()
 
     def registered(self, urls: Iterable[str]) -> "Memory":
-        """These were registered."""
-        return Memory(self.ours.union(urls), self.there, self.out)
+        """The language server has taken these."""
+        return replace(self, ours=self.ours.union(urls), told=self.told.union(urls))
 
     def unregistered(self, urls: Iterable[str]) -> "Memory":
         """These were unregistered."""
-        return Memory(self.ours.difference(urls), self.there, self.out)
+        return replace(self, ours=self.ours.difference(urls))
 
 
 @dataclass(frozen=True, slots=True)
 class Changes:
-    """What to ask a language server for, `unregister` first. `anew`: it seems to have been started anew."""
+    """What to ask a language server for, `unregister` first.
+
+    Attributes:
+        anew: It seems to have been started anew.
+        forgotten: URLs that it has taken, and does not list.
+    """
 
     unregister: tuple[str, ...] = ()
     register: tuple[str, ...] = ()
     anew: bool = False
+    forgotten: frozenset[str] = frozenset()
 
 
 def changes(
@@ -73,7 +83,7 @@ def changes(
     # One that the language server has taken out itself would come back as soon as something answers there.
     unregister = ((unwanted & listed) | memory.ours) - wanted
     after = Memory(memory.ours | (wanted & listed), frozenset(wanted & listed), out)
-    return Changes(tuple(sorted(unregister)), tuple(sorted(register)), anew), after
+    return Changes(tuple(sorted(unregister)), tuple(sorted(register)), anew, memory.told & missing), after
 
 
 def encoder_url(ip: str) -> str:

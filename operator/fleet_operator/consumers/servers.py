@@ -33,12 +33,14 @@ class LanguageServer:
         ip: Its address.
         ready: It serves, and is to go on serving.
         takes_from: Namespaces other than its own whose encoders it takes, as its pod says; `*` for all.
+        uid: Of its pod: another one may get its name or its address.
     """
 
     name: str
     ip: str
     ready: bool
     takes_from: frozenset[str] = frozenset()
+    uid: str = ""
 
     def address(self, port: int) -> str:
         """`host:port`."""
@@ -80,4 +82,5 @@ def _language_server(body: Mapping[str, Any]) -> LanguageServer | None:
     name = f"{meta['namespace']}/{meta['name']}"
     there = (meta.get("annotations") or {}).get(ENCODERS_FROM, "")
     takes_from = frozenset(filter(None, map(str.strip, there.split(","))))
-    return LanguageServer(name, status["podIP"], ready and "deletionTimestamp" not in meta, takes_from)
+    ready = ready and "deletionTimestamp" not in meta
+    return LanguageServer(name, status["podIP"], ready, takes_from, meta.get("uid", ""))

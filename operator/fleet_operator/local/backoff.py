@@ -1,7 +1,7 @@
 """What to do about a replica that ended although nobody asked it to. Pure.
 
 As a kubelet does: restart, wait twice as long each time, forget the past once it has run well for a while. Unlike a
-kubelet, `up` has somebody in front of it: what no restart can mend ends it with one line.
+kubelet, `up` has somebody in front of it: what a restart is not likely to mend ends it with one line.
 """
 
 from dataclasses import dataclass
@@ -10,8 +10,8 @@ from signal import Signals
 FIRST_DELAY = 1.0
 MAX_DELAY = 30.0
 HEALTHY_SECONDS = 60.0
-BAD_SETTING = 2
-"""Exit code of an encoder that finds its settings, model or port wrong."""
+CANNOT_START = 2
+"""Exit code of an encoder whose last line says what is in the way: a setting, the model, a port, a hub out of reach."""
 MAX_FAILED_STARTS = 5
 
 
@@ -71,8 +71,8 @@ def after(ended: Ended, history: History) -> Restart | GiveUp:
     model's folder that is away with its network, and passes.
     """
     was_ready = history.was_ready or ended.ready_seconds > 0
-    if not was_ready and ended.code == BAD_SETTING:
-        return GiveUp(BAD_SETTING, "refused its settings")
+    if not was_ready and ended.code == CANNOT_START:
+        return GiveUp(CANNOT_START, "cannot start")
     if not was_ready and ended.code is None:
         return GiveUp(1, ended.how)
     before = 0 if ended.ready_seconds >= HEALTHY_SECONDS else history.failures

@@ -17,6 +17,7 @@ from fleet_operator.addresses import at
 
 ANSWER_SECONDS = 3.0
 """For all that is asked of one language server: a replica that is restarted is back before long."""
+_MOST_BYTES = 1 << 20
 
 
 class Farewell:
@@ -69,7 +70,7 @@ def take_off(server: str, url: str, is_back: Callable[[], bool]) -> None:
             port = int(json.loads(ask(address, "GET", "/server_info")[1])["encoder_bootstrap_port"])
             # Whatever its API speaks: its list speaks HTTP.
             ask(urlsplit(f"http://{at(address.hostname or '', port)}"), "DELETE", path, body)
-    except (OSError, HTTPException, ValueError, KeyError, TypeError):
+    except (OSError, HTTPException, ValueError, KeyError, TypeError, RecursionError):
         pass
 
 
@@ -80,6 +81,6 @@ def _ask(address: SplitResult, method: str, path: str, body: str | None, seconds
     try:
         connection.request(method, path, body, {"Content-Type": "application/json"})
         answer = connection.getresponse()
-        return answer.status, answer.read()
+        return answer.status, answer.read(_MOST_BYTES)
     finally:
         connection.close()

@@ -12,11 +12,12 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Self
 
+from fleet_operator.local.shell import environment
+
 OnLine = Callable[[str], None]
 
 LONGEST_LINE = 64 << 10
 LAST_LINES = 20
-OWN_VARIABLES = ("ENCODERFLEET_", "SGLANG_ENCODER_")
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,12 +33,6 @@ class Command:
     program: tuple[str, ...]
     env: Mapping[str, str]
     cpus: frozenset[int] | None = None
-
-
-def environment(inherited: Mapping[str, str], own: Mapping[str, str]) -> dict[str, str]:
-    """What a replica sees: the plan's variables; of the shell's, none that would change what the plan says. Pure."""
-    kept = {name: value for name, value in inherited.items() if not name.startswith(OWN_VARIABLES)}
-    return {**kept, "PYTHONUNBUFFERED": "1", **own}
 
 
 class ReplicaProcess:

@@ -50,7 +50,7 @@ class ReplicaFailedError(Exception):
     """A replica ended and no restart will help.
 
     Attributes:
-        exit_code: What the waiting program should end with: 2 for a bad setting, else 1.
+        exit_code: What the waiting program should end with: 2 where somebody has to change something, else 1.
     """
 
     def __init__(self, message: str, exit_code: int) -> None:

@@ -9,13 +9,13 @@ from typing import Literal
 Fate = Literal["honoured", "mapped", "not needed", "not served"]
 
 VARIABLES: dict[str, tuple[Fate, str]] = {
-    "SGLANG_ENCODER_PREPROC_WORKERS": ("honoured", "threads that preprocess"),
-    "SGLANG_ENCODER_VIDEO_DECODE_NUM_THREADS": ("honoured", "decoders over one video"),
-    "SGLANG_ENCODER_REQ_TIMEOUT": ("honoured", "seconds until a request is answered 504"),
-    "SGLANG_ENCODER_SEND_TIMEOUT": ("honoured", "seconds that an embedding may take to leave"),
-    "SGLANG_HOST_IP": ("honoured", "the address that language servers are told"),
+    "SGLANG_ENCODER_PREPROC_WORKERS": ("honoured", "threads that preprocess; a pool's plan sets it (spec.threads)"),
+    "SGLANG_ENCODER_VIDEO_DECODE_NUM_THREADS": ("honoured", "decoders over one video; likewise"),
+    "SGLANG_ENCODER_REQ_TIMEOUT": ("honoured", "seconds until a request is answered 504; 180"),
+    "SGLANG_ENCODER_SEND_TIMEOUT": ("honoured", "seconds that an embedding may take to leave; 180"),
+    "SGLANG_HOST_IP": ("honoured", "the address that language servers are told, where --advertise is not given"),
     "VIDEO_MAX_PIXELS": ("honoured", "pixels of all frames of a clip together"),
-    "OMP_NUM_THREADS": ("honoured", "threads of a forward pass on the CPU"),
+    "OMP_NUM_THREADS": ("honoured", "threads of a forward pass on the CPU; a pool's plan sets it"),
     "SGLANG_VLM_CACHE_SIZE_MB": ("mapped", "set ENCODERFLEET_CACHE_BYTES, or spec.cache.size of the pool"),
     "SGLANG_ENCODER_MAX_BATCH_SIZE": (
         "not needed",

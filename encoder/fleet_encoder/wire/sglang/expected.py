@@ -7,9 +7,10 @@ names says nothing. (The operator judges the same for all pods of a pool, and by
 from collections.abc import Mapping
 from typing import Any
 
+import fleet_compatibility as both
+
 _FIX = "let both serve the same model"
-SHORTEST_COMMIT = 7
-_DTYPES = {"half": "float16", "float": "float32"}
+_LONGEST = 200
 
 
 def bootstrap_port(server_info: Mapping[str, Any]) -> int | None:
@@ -18,43 +19,60 @@ def bootstrap_port(server_info: Mapping[str, Any]) -> int | None:
     return port if isinstance(port, int) and not isinstance(port, bool) and 0 < port < 65536 else None
 
 
-def mismatch(own: Mapping[str, Any], model_info: Mapping[str, Any], server_info: Mapping[str, Any]) -> str:
+def mismatch(
+    own: Mapping[str, Any], model_info: Mapping[str, Any], server_info: Mapping[str, Any], config: Mapping[str, Any]
+) -> str:
     """Why the language server cannot use this encoder, and what to do; empty where nothing is known that keeps it.
 
     Args:
         own: This encoder's `/model_info`.
         model_info: Of the language server.
         server_info: Likewise.
+        config: Its model's `config.json`; empty where that cannot be read here.
     """
     if server_info.get("language_only") is False:
         return "it runs its own encoder: start it with --language-only"
     if server_info.get("encoder_transfer_backend") == "mooncake":
         return "it expects embeddings by mooncake: start it with --encoder-transfer-backend zmq_to_tokenizer"
-    if _differ(own.get("model_type"), model_info.get("model_type")):
-        return f"its model_type is {model_info['model_type']}, here it is {own['model_type']}: {_FIX}"
+    if both.differ(own.get("model_type"), model_info.get("model_type")):
+        return f"its model_type is {_text(model_info['model_type'])}, here it is {own['model_type']}: {_FIX}"
     theirs = model_info.get("architectures")
     if isinstance(theirs, list) and theirs and not {*map(str, theirs)} & {*own["architectures"]}:
-        return f"its architecture is {theirs[0]}, here it is {own['architectures'][0]}: {_FIX}"
-    if _other_commit(own.get("revision"), server_info.get("revision")):
-        return f"its revision is {server_info['revision']}, here it is {own['revision']}: let both have the same"
-    dtype = _dtype(server_info.get("dtype"))
-    if dtype not in ("", "auto", own.get("dtype")):
-        return f"its dtype is {dtype}, here it is {own['dtype']}: let --dtype of both be the same"
+        return f"its architecture is {_text(theirs[0])}, here it is {own['architectures'][0]}: {_FIX}"
+    name, its_name = _model(own), _model(model_info)
+    width, its_width = own.get("hidden_size"), both.text_width(config)
+    # What lies at the same path here may be another model.
+    if its_width and its_width != width and not both.differ(own.get("model_type"), config.get("model_type")):
+        return f"its model, {its_name}, takes embeddings of width {its_width}, here they have {width}: {_FIX}"
+    if both.other_size(name, its_name):
+        return f"its model is {its_name}, here it is {name}: another size, {_FIX}"
+    if both.other_revision(own.get("revision"), server_info.get("revision")):
+        return f"its revision is {_text(server_info['revision'])}, here it is {own['revision']}: let both have the same"
+    dtype = both.dtype(server_info.get("dtype"))
+    if both.differ(own.get("dtype"), dtype):
+        return f"its dtype is {_text(dtype)}, here it is {own['dtype']}: let --dtype of both be the same"
     return ""
 
 
-def _differ(one: Any, other: Any) -> bool:
-    return isinstance(one, str) and isinstance(other, str) and bool(one and other) and one != other
+def doubts(own: Mapping[str, Any], model_info: Mapping[str, Any], server_info: Mapping[str, Any]) -> list[str]:
+    """What may keep the language server from using this encoder, or end it while it does, one line each."""
+    name, its_name = _model(own), _model(model_info)
+    found = [both.risk(server_info.get("encoder_transfer_backend"))]
+    if both.other_name(name, its_name):
+        found.append(f"its model is {its_name}, here it is {name}: right only where both have the same encoder")
+    return list(filter(None, found))
 
 
-def _other_commit(one: Any, other: Any) -> bool:
-    """A commit is often shortened: the beginning of one is the same one."""
-    if not _differ(one, other):
-        return False
-    short, long = sorted((one, other), key=len)
-    return len(short) < SHORTEST_COMMIT or not long.startswith(short)
+def _model(info: Mapping[str, Any]) -> str:
+    """Name or path; a name is at its end, and that is what is shown."""
+    path = info.get("model_path")
+    return _printable(path[-_LONGEST:]) if isinstance(path, str) else ""
 
 
-def _dtype(value: Any) -> str:
-    text = value.removeprefix("torch.") if isinstance(value, str) else ""
-    return _DTYPES.get(text, text)
+def _text(value: Any) -> str:
+    """Whatever answers may be no language server, and its words go into a line of the log."""
+    return _printable(str(value)[:_LONGEST])
+
+
+def _printable(text: str) -> str:
+    return "".join(filter(str.isprintable, text))

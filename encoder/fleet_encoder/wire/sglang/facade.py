@@ -6,12 +6,15 @@ once: a request shows which it is from. Source: SGLang 0.5.23, `srt/disaggregati
 """
 
 import asyncio
+import time
+from collections import deque
 from collections.abc import Callable, Coroutine
 from functools import partial
 from typing import Any
 
 import structlog
 from aiohttp import web
+from cachetools import LRUCache
 
 from fleet_encoder.drain import Lifecycle
 from fleet_encoder.errors import Expired, Internal, Invalid, ItemError, TooLarge
@@ -32,6 +35,12 @@ MOONCAKE = (
 )
 LAST_SECONDS = 1.0
 """For answers that are being written when the wire closes: the drain has waited for all others."""
+
+POLLERS = 1024
+"""Addresses that are remembered, the last ones that polled."""
+
+POLLS = 64
+"""Of one of them."""
 
 _REQ_ID = "req_id"
 _MOONCAKE_PATHS = ("/send", "/scheduler_receive_meta_data")
@@ -54,6 +63,7 @@ class SglangFacade:
     Attributes:
         address: Where it listens, once started.
         active: Requests under way, also those whose bodies still arrive.
+        polls: When `/health` was asked for, by the address of who did.
     """
 
     def __init__(
@@ -70,6 +80,7 @@ class SglangFacade:
     ) -> None:
         self.address = address
         self.active = 0
+        self.polls: LRUCache[str, deque[float]] = LRUCache(POLLERS)
         self._deliveries = deliveries
         self._receivers = receivers
         self._lifecycle = lifecycle
@@ -84,8 +95,8 @@ class SglangFacade:
         app.router.add_post("/scheduler_receive_url", self._receive_url)
         for path in _MOONCAKE_PATHS:
             app.router.add_post(path, self._mooncake)
-        for path in ("/health", "/health_generate"):
-            app.router.add_get(path, self._health)
+        app.router.add_get("/health", self._polled)
+        app.router.add_get("/health_generate", self._health)
         for path in ("/model_info", "/get_model_info"):
             app.router.add_get(path, self._model_info)
         app.router.add_get("/metrics", partial(serve_metrics, metrics))
@@ -183,6 +194,11 @@ class SglangFacade:
             status=http_status(error),
             headers={} if hint is None else {"Retry-After": hint},
         )
+
+    async def _polled(self, request: web.Request) -> web.Response:
+        polls = self.polls.setdefault(request.remote or "", deque(maxlen=POLLS))
+        polls.append(time.monotonic())
+        return await self._health(request)
 
     async def _health(self, _: web.Request) -> web.Response:
         """By this language servers leave an encoder out: so it is ready, not only alive."""

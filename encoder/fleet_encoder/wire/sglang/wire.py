@@ -16,7 +16,7 @@ from fleet_encoder.wire.sglang.deliver import Deliveries
 from fleet_encoder.wire.sglang.facade import SglangFacade
 from fleet_encoder.wire.sglang.items import Items
 from fleet_encoder.wire.sglang.push import Push
-from fleet_encoder.wire.sglang.quiet import quiet_seconds
+from fleet_encoder.wire.sglang.quiet import off_lists, quiet_seconds
 from fleet_encoder.wire.sglang.receivers import Receivers
 from fleet_encoder.wire.sglang.registering import Registration
 
@@ -96,8 +96,9 @@ class SglangWire:
     async def leave(self, seconds: float) -> None:
         """Be taken off the lists, then serve what still comes until nothing does.
 
-        SGLang's client asks no other encoder where one refuses: it fails. So a draining encoder takes requests for as
-        long as any come, but for the last part of its time.
+        SGLang's client asks no other encoder where one refuses: it fails. So a draining encoder takes requests until
+        whoever polls its health has had time to leave it out, and for as long as any come, but for the last part of its
+        time.
 
         Args:
             seconds: For the whole drain.
@@ -112,9 +113,9 @@ class SglangWire:
         left = time.monotonic()
         # Others may have it in a list that it was not told of: the operator, or whoever wrote --encoder-urls.
         quiet = quiet_seconds(self.deliveries.arrivals, began, unlisted=unlisted)
-        while time.monotonic() < until:
-            last = max(left, self.deliveries.last)
-            if not self._facade.active and time.monotonic() - last > quiet:
+        while (now := time.monotonic()) < until:
+            off = left if unlisted else off_lists(self._facade.polls, began, now)
+            if off is not None and not self._facade.active and now - max(left, off, self.deliveries.last) > quiet:
                 return
             await asyncio.sleep(LOOK_SECONDS)
 
