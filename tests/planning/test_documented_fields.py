@@ -22,7 +22,7 @@ FIELDS = {path: field for path, field in walk(EncoderPool) if section(field) is 
 WORLD = {"ENCODERFLEET_REPLICA", "ENCODERFLEET_BIND", "ENCODERFLEET_HTTP", "ENCODERFLEET_LOG_FORMAT"}
 WORLD |= {"ENCODERFLEET_SGLANG_HTTP"}
 EXAMPLES = sorted((REPOSITORY / "examples").glob("*.yaml"))
-FOR_A_CLUSTER = ("cluster-pool.yaml", "sglang-pool.yaml")
+FOR_A_CLUSTER = ("cluster-pool.yaml", "first-pool.yaml", "sglang-pool.yaml")
 
 
 def in_words(field: FieldInfo) -> set[str]:
@@ -104,6 +104,7 @@ def test_there_are_examples() -> None:
         "audio-pool.yaml",
         "cluster-pool.yaml",
         "cpu-pool.yaml",
+        "first-pool.yaml",
         "pool.yaml",
         "sglang-pool.yaml",
     ]
