@@ -32,3 +32,10 @@ def test_the_operator_has_no_pytorch() -> None:
 
     assert {"kopf", "kubernetes", "prometheus-client"} <= names
     assert names.isdisjoint({"torch", "numpy", "pyzmq", "transformers"})
+
+
+@pytest.mark.parametrize("image", ["operator", "encoder"])
+def test_an_image_is_made_by_the_uv_of_the_tests(image: str) -> None:
+    (version,) = re.findall(r"^ARG UV=(.+)$", (REQUIREMENTS.parent / image / "Dockerfile").read_text(), re.MULTILINE)
+
+    assert f"uv=={version}" in pins("dev")
