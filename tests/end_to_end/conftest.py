@@ -10,7 +10,7 @@ import pytest
 from tests.cluster import build
 from tests.end_to_end.report import Report
 from tests.end_to_end.site import Site
-from tests.node import images, programs, sandbox, stores
+from tests.node import programs, sandbox
 from tests.node.cluster import NodeCluster
 from tests.node.node import Wanted
 
@@ -47,9 +47,8 @@ def report() -> Report:
 @pytest.fixture(scope="session")
 def cluster() -> Iterator[NodeCluster]:
     """Nodes `system`, `encoders-1` and `encoders-2`, of which the latter say they have a GPU."""
-    made = programs.ensure()
-    store = stores.ensure(made, images.ensure(made.coredns))
-    with NodeCluster(build.ensure(), made, store, Path(os.environ[sandbox.INSIDE]), NODES) as started:
+    store, folder = (Path(os.environ[name]) for name in (sandbox.STORE, sandbox.INSIDE))
+    with NodeCluster(build.ensure(), programs.ensure(), store, folder, NODES) as started:
         yield started
 
 

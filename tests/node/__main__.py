@@ -16,17 +16,15 @@ def main(arguments: Sequence[str]) -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.node", description=__doc__)
     commands = parser.add_subparsers(dest="command", required=True)
     commands.add_parser("build", help="build programs and images, and unpack them; what is kept is taken")
-    run = commands.add_parser("run", help="run a command in namespaces of its own, and leave nothing behind")
+    run = commands.add_parser("run", help="build, run a command in namespaces of its own, and leave nothing behind")
     run.add_argument("program", nargs=argparse.REMAINDER)
     options = parser.parse_args(arguments)
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
-        if options.command == "build":
-            build.ensure()
-            made = programs.ensure()
-            stores.ensure(made, images.ensure(made.coredns))
-            return 0
-        return sandbox.run(options.program, os.environ)
+        build.ensure()
+        made = programs.ensure()
+        store = stores.ensure(made, images.ensure(made.coredns))
+        return sandbox.run(options.program, store, os.environ) if options.command == "run" else 0
     except MissingProgramError as error:
         print(f"node: {error}", file=sys.stderr)
         return 1

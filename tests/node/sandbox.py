@@ -18,6 +18,8 @@ from tests.node import cgroups
 CGROUP = "/encoderfleet-nodes"
 INSIDE = "ENCODERFLEET_NODES_FOLDER"
 """Variable of who runs in here: a folder for what goes with the run, as nothing can be removed while containers run."""
+STORE = "ENCODERFLEET_NODES_STORE"
+"""Variable: what `stores.ensure` gave. In here nothing can be built: there is no network."""
 KEPT = ("kernel/panic", "kernel/panic_on_oops", "vm/overcommit_memory", "vm/panic_on_oom")
 """Settings of the whole machine that a kubelet changes."""
 
@@ -32,8 +34,8 @@ exec "$@"
 """
 
 
-def run(command: Sequence[str], environment: Mapping[str, str]) -> int:
-    """Run the command in namespaces of its own; its exit code. One run at a time."""
+def run(command: Sequence[str], store: Path, environment: Mapping[str, str]) -> int:
+    """Run the command in namespaces of its own, with images for nodes; its exit code. One run at a time."""
     # Where this process is killed, all in there are.
     tied = ["setpriv", "--pdeathsig=KILL", "--"]
     unshare = [*tied, "unshare", "--net", "--mount", "--pid", "--ipc", "--fork", "--kill-child", "--mount-proc"]
@@ -41,7 +43,7 @@ def run(command: Sequence[str], environment: Mapping[str, str]) -> int:
     runs = cache("nodes")
     others = "==> other nodes run on this machine; waiting for their end"
     with locked(runs, others, print), _kernel_settings(), _control_group(), _folder(runs) as folder:
-        return subprocess.run(program, env={**environment, INSIDE: str(folder)}).returncode
+        return subprocess.run(program, env={**environment, INSIDE: str(folder), STORE: str(store)}).returncode
 
 
 @contextmanager
