@@ -26,7 +26,8 @@ SUITE = "bookworm"
 UNUSED = ("usr/share/doc", "usr/share/man", "usr/share/info", "usr/share/locale", "usr/share/lintian")
 """What images of Debian leave out."""
 SOURCES = ("requirements", "operator", "encoder", "cli", "machine", "compatibility")
-FILES = ("pyproject.toml", "README.md", "LICENSE", ".dockerignore")
+FILES = ("pyproject.toml", "LICENSE", ".dockerignore")
+"""Not README.md, which is in the packages' description alone."""
 
 
 @dataclass(frozen=True, slots=True)
