@@ -130,9 +130,14 @@ class _Builder:
             mounts |= {Path("/etc/pip.conf"): "/etc/pip.conf"}
             volumes = [f"--volume={ours}:{theirs}:ro" for ours, theirs in mounts.items() if ours.exists()]
             chosen = ["--layers", "--force-rm", "--isolation=chroot", "--network=host", *volumes, *arguments]
-            _buildah("bud", *chosen, f"--tag={image.built}", f"--file={dockerfile}", str(context))
+            given = [*chosen, f"--file={dockerfile}", str(context)]
+            if " AS packages" in dockerfile.read_text():
+                # By a name of its own it stays, for the next build, where nothing else does.
+                _buildah("bud", "--target=packages", f"--tag={image.built.partition(':')[0]}-packages", *given)
+            _buildah("bud", f"--tag={image.built}", *given)
         for older in (each for each in self._there if each.startswith(image.built.partition(":")[0] + ":")):
             _buildah("rmi", older)
+        _buildah("rmi", "--prune")
 
 
 def _image(name: str, *inputs: bytes) -> Image:
