@@ -53,6 +53,6 @@ def test_an_old_go_is_not_used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setattr(go.wheels, "unpack_go", no_index)
 
     with pytest.raises(
-        MissingProgramError, match=r"install Go 1\.26\.0 or newer .* is go1\.19\.8, and there is no index"
+        MissingProgramError, match=r"install Go 1\.26\.6 or newer .* is go1\.19\.8, and there is no index"
     ):
         go.find(print)
