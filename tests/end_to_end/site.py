@@ -10,6 +10,7 @@ from tests.node.cluster import NodeCluster
 from tests.node.sandbox import CGROUP
 
 from charting.chart import RESTRICTED, Release
+from fleet_operator.specs.names import POOL_LABEL, WIRE_PORT
 
 NAMESPACE = "fleet"
 CLIENT = "client"
@@ -54,7 +55,7 @@ class Site:
 
     def pods(self, pool: str) -> list[Object]:
         """Of a pool, those that are not going."""
-        found = self.get("pods", "-l", f"encoderfleet.io/pool={pool}")["items"]
+        found = self.get("pods", "-l", f"{POOL_LABEL}={pool}")["items"]
         return [pod for pod in found if "deletionTimestamp" not in pod["metadata"]]
 
     def pid(self, pod: Object) -> int:
@@ -66,8 +67,13 @@ class Site:
     def encode(self, *media: str, pool: str, check: bool = True) -> str:
         """What `encoderfleet encode` prints in the client's pod."""
         files = [f"{MEDIA}/{each}" for each in media]
-        endpoint = f"{pool}.{NAMESPACE}.svc:5570"
-        return self.kubectl("exec", CLIENT, "--", "encoderfleet", "encode", "--endpoint", endpoint, *files, check=check)
+        program = ("encoderfleet", "encode", "--endpoint", endpoint(pool))
+        return self.kubectl("exec", CLIENT, "--", *program, *files, check=check)
+
+
+def endpoint(pool: str) -> str:
+    """Where pods reach a pool's encoders."""
+    return f"{pool}.{NAMESPACE}.svc:{WIRE_PORT}"
 
 
 def _volume(name: str, folder: Path) -> list[Object]:

@@ -116,7 +116,7 @@ def _end(model: str) -> str:
 
 def _text(value: Any, longest: int = _LONGEST) -> str:
     """Whatever answers may be no encoder and no language server, and its words go into conditions and lines of logs."""
-    return "".join(filter(str.isprintable, value[:longest])) if isinstance(value, str) else ""
+    return both.printable(value[:longest]) if isinstance(value, str) else ""
 
 
 def _texts(value: Any) -> tuple[str, ...]:

@@ -66,13 +66,9 @@ def doubts(own: Mapping[str, Any], model_info: Mapping[str, Any], server_info: M
 def _model(info: Mapping[str, Any]) -> str:
     """Name or path; a name is at its end, and that is what is shown."""
     path = info.get("model_path")
-    return _printable(path[-_LONGEST:]) if isinstance(path, str) else ""
+    return both.printable(path[-_LONGEST:]) if isinstance(path, str) else ""
 
 
 def _text(value: Any) -> str:
     """Whatever answers may be no language server, and its words go into a line of the log."""
-    return _printable(str(value)[:_LONGEST])
-
-
-def _printable(text: str) -> str:
-    return "".join(filter(str.isprintable, text))
+    return both.printable(str(value)[:_LONGEST])
