@@ -6,6 +6,8 @@ Threads, not processes: decoders and the fused preprocessing release the GIL, an
 import asyncio
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from pathlib import Path
 from time import monotonic
 from typing import ParamSpec, TypeVar
 
@@ -14,12 +16,15 @@ from fleet_encoder.slots import Cap, CpuSlots
 _P = ParamSpec("_P")
 _R = TypeVar("_R")
 
+COMM = Path("/proc/thread-self/comm")
+"""What the kernel calls the calling thread, and `top -H` shows. Threads that it starts inherit it, as OpenMP's do."""
+
 
 class CpuWorkers:
     """A thread pool whose running work is within the CPU slots.
 
     Args:
-        name: Prefix of the threads' names.
+        name: Of the threads, up to 15 characters, which are what the kernel keeps.
         workers: Threads: a cap, the slots decide how many run.
         slots: Shared by all pools of the process.
         initializer: Runs once in every thread.
@@ -39,7 +44,8 @@ class CpuWorkers:
         self.slots = slots
         self._cap = Cap(workers)
         self._waited = waited
-        self._threads = ThreadPoolExecutor(workers, thread_name_prefix=name, initializer=initializer)
+        self._threads = ThreadPoolExecutor(workers, thread_name_prefix=name, initializer=self._begin)
+        self._initializer = initializer
 
     async def run(self, flow: str, weight: int, function: Callable[_P, _R], *args: _P.args, **kwargs: _P.kwargs) -> _R:
         """Run `function` in a thread while holding `weight` slots, charged to `flow`.
@@ -52,6 +58,12 @@ class CpuWorkers:
     async def run_elastic(self, flow: str, least: int, most: int, function: Callable[[int], _R]) -> _R:
         """As `run`, with `least` to `most` slots: those that nobody else waits for; `function` is told how many."""
         return await self._run(flow, most, function, least)
+
+    def _begin(self) -> None:
+        with suppress(OSError):  # not Linux
+            COMM.write_text(self.name)
+        if self._initializer is not None:
+            self._initializer()
 
     async def _run(self, flow: str, weight: int, function: Callable[[int], _R], least: int | None = None) -> _R:
         asked = monotonic()

@@ -5,8 +5,10 @@ import gc
 import threading
 import time
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
+import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -26,6 +28,15 @@ async def test_work_runs_in_a_named_thread_and_its_result_comes_back(workers: Cp
     assert name.startswith("test")
     assert total == 3
     assert workers.slots.held == 0
+
+
+async def test_the_kernel_knows_the_name_too_and_torchs_threads_have_it(workers: CpuWorkers) -> None:
+    def names() -> list[str]:
+        torch.set_num_threads(3)
+        torch.ones(1 << 20).sum()
+        return [task.joinpath("comm").read_text().strip() for task in Path("/proc/self/task").iterdir()]
+
+    assert (await workers.run("image", 1, names)).count("test") >= 3
 
 
 async def test_an_error_comes_back_and_the_slots_are_free_again(workers: CpuWorkers) -> None:
