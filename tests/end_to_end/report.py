@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from tests.end_to_end.loads import Counted
+from tests.end_to_end.threads import Inside
 
 
 @dataclass
@@ -17,6 +18,7 @@ class Report:
     path: Path
     phases: list[tuple[str, float]] = field(default_factory=list)
     faults: list[tuple[str, Counted]] = field(default_factory=list)
+    insides: list[tuple[str, Inside]] = field(default_factory=list)
 
     def phase(self, name: str, seconds: float) -> None:
         """A part of the run has taken so long."""
@@ -28,10 +30,19 @@ class Report:
         self.faults.append((name, counted))
         self._write()
 
+    def threads(self, name: str, inside: Inside) -> None:
+        """What computed in a pod under load."""
+        self.insides.append((name, inside))
+        self._write()
+
     def _write(self) -> None:
         lines = ["| phase | minutes |", "|---|---|"]
         lines += [f"| {name} | {seconds / 60:.1f} |" for name, seconds in self.phases]
         lines += ["", "| under load from two clients | sent | answered | retried | lost |", "|---|---|---|---|---|"]
         lines += [f"| {name} | {it.sent} | {it.answered} | {it.retried} | {it.lost} |" for name, it in self.faults]
+        lines += ["", "| pod | cores | threads that computed | periods | throttled |", "|---|---|---|---|---|"]
+        lines += [
+            f"| {name} | {it.cores} | {dict(it.busy)} | {it.periods} | {it.throttled} |" for name, it in self.insides
+        ]
         self.path.parent.mkdir(parents=True, exist_ok=True)
         self.path.write_text("\n".join(lines) + "\n")

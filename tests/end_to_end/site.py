@@ -1,10 +1,15 @@
 """What a user has on the cluster: the chart, a namespace with a volume of models, and a pod to ask encoders from."""
 
 import json
-from collections.abc import Sequence
+import re
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import yaml
+from tests.cluster.processes import Process
+from tests.cluster.programs import find_tool
 from tests.node import cgroups, images
 from tests.node.cluster import NodeCluster
 from tests.node.sandbox import CGROUP
@@ -15,6 +20,11 @@ from fleet_operator.specs.names import POOL_LABEL, WIRE_PORT
 NAMESPACE = "fleet"
 CLIENT = "client"
 MEDIA = "/media"
+WAIT = "--timeout=400s"
+"""For kubectl: an encoder that starts beside another takes a minute, on two slow cores that others use too."""
+EXAMPLES = Path(__file__).parents[2] / "examples"
+ANY_DEVICE = {"env": [{"name": "ENCODERFLEET_DEVICE", "value": "auto"}]}
+"""`spec.podTemplate`: a pod that got a GPU computes on it or ends with an error, but these GPUs are only said to be."""
 
 Object = dict[str, Any]
 
@@ -58,11 +68,46 @@ class Site:
         found = self.get("pods", "-l", f"{POOL_LABEL}={pool}")["items"]
         return [pod for pod in found if "deletionTimestamp" not in pod["metadata"]]
 
-    def pid(self, pod: Object) -> int:
-        """The first process of the pod's container, as this machine numbers it."""
+    def apply_example(self, name: str) -> None:
+        """A pool of `examples/`, as it is but for the device."""
+        pool = yaml.safe_load((EXAMPLES / f"{name}.yaml").read_text())
+        pool["spec"]["podTemplate"] = ANY_DEVICE
+        self.kubectl("apply", "-f", "-", input=json.dumps(pool))
+
+    def apply_pool(self, name: str, spec: Object) -> None:
+        """An EncoderPool."""
+        meta = {"name": name, "namespace": NAMESPACE}
+        self.apply({"apiVersion": "encoderfleet.io/v1alpha1", "kind": "EncoderPool", "metadata": meta, "spec": spec})
+
+    def settled(self, pool: str, replicas: int) -> None:
+        """Wait until a pool has so many ready replicas, and its plan is carried out."""
+        self.kubectl("wait", f"--for=jsonpath={{.status.readyReplicas}}={replicas}", f"encp/{pool}", WAIT)
+        self.kubectl("wait", "--for=condition=Progressing=False", f"encp/{pool}", WAIT)
+
+    def group(self, pod: Object) -> Path:
+        """The control group of the pod's container, which knows its CPU time."""
         container = pod["status"]["containerStatuses"][0]["containerID"].rpartition("/")[2]
         (group,) = (cgroups.ROOT / "cpu" / CGROUP.lstrip("/")).rglob(container)
-        return int((group / "cgroup.procs").read_text().split()[0])
+        return group
+
+    def pid(self, pod: Object) -> int:
+        """The first process of the pod's container, as this machine numbers it."""
+        return int((self.group(pod) / "cgroup.procs").read_text().split()[0])
+
+    @contextmanager
+    def forwarded(self, what: str, port: int) -> Iterator[str]:
+        """A `host:port` outside of the cluster that leads to a Service or pod, by `kubectl port-forward`."""
+        log = self.cluster.folder / "port-forward.log"
+        log.unlink(missing_ok=True)
+        flags = (f"--kubeconfig={self.control_plane.kubeconfig}", f"--namespace={NAMESPACE}")
+        command = [str(find_tool("kubectl")), "port-forward", *flags, what, f":{port}"]
+        process = Process("port-forward", command, log)
+        try:
+            process.wait_until(lambda: "Forwarding from" in log.read_text())
+            (found, *_) = re.findall(r"Forwarding from (127\.0\.0\.1:\d+)", log.read_text())
+            yield found
+        finally:
+            process.end()
 
     def encode(self, *media: str, pool: str, check: bool = True) -> str:
         """What `encoderfleet encode` prints in the client's pod."""

@@ -1,10 +1,23 @@
-"""What a user does first: install, apply, wait, encode, scale."""
+"""What a user does first: install, apply, wait, encode, from within the cluster and from outside."""
 
+import subprocess
+import sys
 from pathlib import Path
 
-from tests.end_to_end.site import Site
+import pytest
+from tests.end_to_end.site import ANY_DEVICE, WAIT, Site
 
-EXAMPLES = Path(__file__).parents[2] / "examples"
+from fleet_operator.specs.names import WIRE_PORT
+
+pytestmark = pytest.mark.timeout(900)
+
+SPEECH = {
+    "model": {"pvc": {"claimName": "models", "path": "qwen2_audio"}},
+    "modalities": ["audio"],
+    "resources": {"gpus": 0, "cpus": 1, "memory": "4Gi"},
+    "scheduling": {"nodeSelector": {"example.com/role": "system"}},
+    "podTemplate": ANY_DEVICE,
+}
 
 
 def test_the_chart_is_installed_and_tests_itself(site: Site) -> None:
@@ -17,8 +30,8 @@ def test_the_chart_is_installed_and_tests_itself(site: Site) -> None:
 
 
 def test_a_pool_is_ready(site: Site) -> None:
-    site.kubectl("apply", "-f", str(EXAMPLES / "first-pool.yaml"))
-    site.kubectl("wait", "--for=condition=Ready", "encp/first", "--timeout=160s")
+    site.apply_example("first-pool")
+    site.kubectl("wait", "--for=condition=Ready", "encp/first", WAIT)
 
     pods = site.pods("first")
     assert {pod["spec"]["nodeName"] for pod in pods} == {"encoders-1", "encoders-2"}
@@ -29,3 +42,24 @@ def test_photos_and_video_are_encoded(site: Site) -> None:
     printed = site.encode("photos/coffee.png", "photos/rocket.jpg", "clips/bikes.mp4", pool="first")
 
     assert "3 encoded, 0 failed" in printed, printed
+
+
+def test_photos_and_video_are_encoded_for_a_caller_outside(site: Site, photos: Path, clips: Path) -> None:
+    with site.forwarded("service/first", WIRE_PORT) as endpoint:
+        program = [sys.executable, "-c", "from fleet_cli.main import main; main()", "encode", "--endpoint", endpoint]
+        media = [photos / "coffee.png", photos / "rocket.jpg", clips / "bikes.mp4"]
+        done = subprocess.run([*program, *map(str, media)], capture_output=True, text=True, timeout=300)
+
+    assert done.returncode == 0, done.stderr
+    assert "3 encoded, 0 failed" in done.stdout
+
+
+def test_speech_is_encoded(site: Site, speech: Path) -> None:
+    site.apply_pool("speech", SPEECH)
+    site.kubectl("wait", "--for=condition=Ready", "encp/speech", WAIT)
+    clips = sorted(f"speech/{each.name}" for each in speech.glob("*.wav"))[:3]
+    printed = site.encode(*clips, pool="speech")
+    site.kubectl("delete", "encp/speech", "--wait")
+
+    assert f"{len(clips)} encoded, 0 failed" in printed, printed
+    assert len(clips) == 3

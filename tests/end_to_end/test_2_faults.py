@@ -8,42 +8,34 @@ from collections.abc import Callable
 import pytest
 from tests.end_to_end.loads import load
 from tests.end_to_end.report import Report
-from tests.end_to_end.site import Site
-
-WAIT = "--timeout=160s"
-
-
-def settled(site: Site, replicas: int) -> None:
-    """The pool has so many ready replicas, and its plan is carried out."""
-    site.kubectl("wait", f"--for=jsonpath={{.status.readyReplicas}}={replicas}", "encp/first", WAIT)
-    site.kubectl("wait", "--for=condition=Progressing=False", "encp/first", WAIT)
+from tests.end_to_end.site import WAIT, Site
 
 
 def scale_down(site: Site) -> None:
     site.kubectl("scale", "encp/first", "--replicas=1")
-    settled(site, 1)
+    site.settled("first", 1)
 
 
 def scale_up(site: Site) -> None:
     site.kubectl("scale", "encp/first", "--replicas=2")
-    settled(site, 2)
+    site.settled("first", 2)
 
 
 def rollout(site: Site) -> None:
     before = {pod["metadata"]["uid"] for pod in site.pods("first")}
     patch = '{"spec": {"batching": {"maxPatches": 4096}}}'
     site.kubectl("patch", "encp/first", "--type=merge", "--patch", patch)
-    deadline = time.monotonic() + 160
+    deadline = time.monotonic() + 400
     while before & {pod["metadata"]["uid"] for pod in site.pods("first")}:
         assert time.monotonic() < deadline
         time.sleep(1)
-    settled(site, 2)
+    site.settled("first", 2)
 
 
 def delete_pod(site: Site) -> None:
     pod = site.pods("first")[0]["metadata"]["name"]
     site.kubectl("delete", "pod", pod, "--wait")
-    settled(site, 2)
+    site.settled("first", 2)
 
 
 def kill_container(site: Site) -> None:
@@ -52,7 +44,7 @@ def kill_container(site: Site) -> None:
     name = victim["metadata"]["name"]
     site.kubectl("wait", "--for=jsonpath={.status.containerStatuses[0].restartCount}=1", f"pod/{name}", WAIT)
     site.kubectl("wait", "--for=condition=Ready", f"pod/{name}", WAIT)
-    settled(site, 2)
+    site.settled("first", 2)
 
 
 def drain(site: Site) -> None:
@@ -60,7 +52,7 @@ def drain(site: Site) -> None:
     site.control_plane.kubectl("drain", node, "--ignore-daemonsets", "--delete-emptydir-data", WAIT)
     site.kubectl("wait", "--for=jsonpath={.status.readyReplicas}=1", "encp/first", WAIT)
     site.control_plane.kubectl("uncordon", node)
-    settled(site, 2)
+    site.settled("first", 2)
 
 
 def restart_operator(site: Site) -> None:
@@ -73,7 +65,7 @@ def restart_api_server(site: Site) -> None:
     time.sleep(5)
     site.control_plane.start_api_server()
     site.kubectl("rollout", "status", "deployment/encoder-fleet", WAIT)
-    settled(site, 2)
+    site.settled("first", 2)
 
 
 FAULTS: dict[str, Callable[[Site], None]] = {
@@ -88,7 +80,7 @@ FAULTS: dict[str, Callable[[Site], None]] = {
 }
 
 
-@pytest.mark.timeout(600)
+@pytest.mark.timeout(900)
 @pytest.mark.parametrize("name", FAULTS)
 def test_nothing_is_lost(site: Site, report: Report, name: str) -> None:
     with load(site, "first") as counted:

@@ -1,0 +1,100 @@
+"""Threads inside of running pods: they are what was planned, they have cores of their own, and nothing holds them back.
+
+Against it, in the same run, today's way: as many threads as the machine has CPUs, in a pod of one.
+"""
+
+import os
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from tests.end_to_end.loads import load
+from tests.end_to_end.report import Report
+from tests.end_to_end.site import ANY_DEVICE, WAIT, Site
+from tests.end_to_end.threads import POOLS, Inside
+
+pytestmark = pytest.mark.timeout(900)
+
+ONE_CPU: dict[str, Any] = {
+    "model": {"pvc": {"claimName": "models", "path": "qwen2_5_vl"}},
+    "modalities": ["image", "video"],
+    "replicas": 1,
+    "resources": {"gpus": 0, "cpus": 1, "memory": "4Gi"},
+    "scheduling": {"nodeSelector": {"example.com/role": "system"}},
+    "podTemplate": ANY_DEVICE,
+}
+"""Spec of a pool with one pod on a node whose CPUs everybody shares: the pod's one CPU is a limit over time."""
+TODAY = {
+    "policy": "Manual",
+    **dict.fromkeys(("preprocessWorkers", "videoDecodeThreads", "ffmpegThreads", "intraOpThreads"), os.cpu_count()),
+}
+
+
+@pytest.fixture
+def one_cpu(site: Site) -> Iterator[str]:
+    """Name of that pool, which is to be applied."""
+    yield "one-cpu"
+    site.kubectl("delete", "encp", "one-cpu", "--ignore-not-found", "--wait")
+    site.kubectl("wait", "--for=delete", "pod", "-l", "encoderfleet.io/pool=one-cpu", WAIT)
+
+
+def plan(site: Site, pool: str) -> dict[str, str]:
+    """Thread variables by the pool's status."""
+    (row,) = (row for row in site.get("encp", pool)["status"]["threadPlan"] if row["deployment"])
+    return {each["name"]: each["value"] for each in row["env"]}
+
+
+def under_load(site: Site, pool: str) -> list[Inside]:
+    """Each pod of the pool, while photos and videos are encoded."""
+    inside = [Inside(site, pod) for pod in site.pods(pool)]
+    with load(site, pool):
+        for each in inside:
+            each.start()
+        for _ in range(4):
+            site.encode("clips/bikes.mp4", pool=pool)
+        for each in inside:
+            each.stop()
+    return inside
+
+
+def test_variables_are_those_of_the_plan(site: Site) -> None:
+    planned = plan(site, "first")
+    assert planned["ENCODERFLEET_CPUS"] == "1"
+    for pod in site.pods("first"):
+        variables = Inside(site, pod).variables
+        assert {name: variables.get(name) for name in planned} == planned
+
+
+def test_threads_are_those_of_the_plan_on_cores_of_their_own(site: Site, report: Report) -> None:
+    planned = plan(site, "first")
+    pods = under_load(site, "first")
+    for each in pods:
+        report.threads("planned, static CPU manager", each)
+
+    assert [len(each.cores) for each in pods] == [1, 1]
+    for each in pods:
+        node = each.pod["spec"]["nodeName"]
+        others = site.control_plane.kubectl("get", "pods", "-A", "-o", "json", f"--field-selector=spec.nodeName={node}")
+        assert others.count('"kind": "Pod"') == 1, "nobody else is there that could have the core"
+        for pool, variable in POOLS.items():
+            assert each.busy[pool] == int(planned[variable]), each.busy
+        assert each.busy["FFmpeg"] == 0, "its threads are the decoders' own"
+        assert each.throttled == 0
+
+
+def test_a_limit_over_time_is_kept_too_where_todays_way_is_throttled(site: Site, report: Report, one_cpu: str) -> None:
+    def throttled(name: str, spec: dict[str, Any]) -> Inside:
+        site.apply_pool(one_cpu, spec)
+        site.settled(one_cpu, 1)
+        (inside,) = under_load(site, one_cpu)
+        report.threads(name, inside)
+        return inside
+
+    ours = throttled("planned, one CPU as a limit over time", ONE_CPU)
+    theirs = throttled(
+        f"{os.cpu_count()} threads of each kind, one CPU as a limit over time", {**ONE_CPU, "threads": TODAY}
+    )
+
+    assert theirs.variables["SGLANG_ENCODER_PREPROC_WORKERS"] == str(os.cpu_count())
+    assert theirs.throttled > 0
+    assert ours.throttled < theirs.throttled
