@@ -142,7 +142,8 @@ class Cluster:
         check: bool,
         kubeconfig: Path | None,
     ) -> str:
-        placed = (*arguments, "--namespace", namespace) if namespace else arguments
+        # After the command: what follows a `--` is somebody else's.
+        placed = (*arguments[:1], "--namespace", namespace, *arguments[1:]) if namespace else arguments
         home = self.folder / "home"
         return tools.run(
             program, *placed, kubeconfig=kubeconfig or self.kubeconfig, home=home, input=input, check=check

@@ -4,8 +4,8 @@ import os
 import subprocess
 from pathlib import Path
 
-PATIENCE = 170.0
-"""Seconds; less than a test may take, so that it is the command that is named."""
+PATIENCE = 600.0
+"""Seconds that one command may take; `kubectl wait` has a limit of its own."""
 
 
 class CommandFailedError(Exception):

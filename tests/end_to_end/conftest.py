@@ -10,6 +10,7 @@ import pytest
 from tests.cluster import build
 from tests.end_to_end.report import Report
 from tests.end_to_end.site import Site
+from tests.monitoring.monitoring import Monitoring
 from tests.node import programs, sandbox
 from tests.node.cluster import NodeCluster
 from tests.node.node import Wanted
@@ -64,6 +65,13 @@ def models(cluster: NodeCluster) -> Path:
 
 
 @pytest.fixture(scope="session")
-def site(cluster: NodeCluster, models: Path, photos: Path, clips: Path, speech: Path) -> Site:
+def monitoring(cluster: NodeCluster) -> Iterator[Monitoring]:
+    """The kinds of the Prometheus operator, and a Prometheus from the start on."""
+    with Monitoring(cluster.control_plane, cluster.folder / "monitoring") as started:
+        yield started
+
+
+@pytest.fixture(scope="session")
+def site(cluster: NodeCluster, models: Path, monitoring: Monitoring, photos: Path, clips: Path, speech: Path) -> Site:
     """What a user has there."""
     return Site(cluster, models, {"photos": photos, "clips": clips, "speech": speech})

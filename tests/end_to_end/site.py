@@ -80,9 +80,13 @@ class Site:
         self.apply({"apiVersion": "encoderfleet.io/v1alpha1", "kind": "EncoderPool", "metadata": meta, "spec": spec})
 
     def settled(self, pool: str, replicas: int) -> None:
-        """Wait until a pool has so many ready replicas, and its plan is carried out."""
-        self.kubectl("wait", f"--for=jsonpath={{.status.readyReplicas}}={replicas}", f"encp/{pool}", WAIT)
+        """Wait until the operator has seen the pool as it is now, and has brought about so many ready replicas."""
+        generation = self.get("encp", pool)["metadata"]["generation"]
+        self.kubectl("wait", f"--for=jsonpath={{.status.observedGeneration}}={generation}", f"encp/{pool}", WAIT)
         self.kubectl("wait", "--for=condition=Progressing=False", f"encp/{pool}", WAIT)
+        self.kubectl("wait", f"--for=jsonpath={{.status.readyReplicas}}={replicas}", f"encp/{pool}", WAIT)
+        # The status may be of a moment ago.
+        self.kubectl("wait", "--for=condition=Ready", "pod", "-l", f"{POOL_LABEL}={pool}", WAIT)
 
     def group(self, pod: Object) -> Path:
         """The control group of the pod's container, which knows its CPU time."""

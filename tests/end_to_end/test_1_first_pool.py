@@ -21,7 +21,9 @@ SPEECH = {
 
 
 def test_the_chart_is_installed_and_tests_itself(site: Site) -> None:
-    site.release.install(nodeSelector={"example.com/role": "system"})
+    on = {"enabled": True}
+    place = {"example.com/role": "system"}
+    site.release.install(nodeSelector=place, monitor={"kind": "PodMonitor"}, rules=on, dashboards=on)
 
     (pod,) = site.release.pods()
     assert pod["spec"]["nodeName"] == "system"

@@ -12,7 +12,7 @@ from tests.cluster.kwok import CUSTOM
 from operating.host_pods import HostPods
 from operating.operator_process import OperatorProcess, Pools, until
 from showing.load import Load
-from showing.prometheus import Prometheus, Target
+from showing.prometheus import Prometheus, Target, static
 
 RULES = Path(__file__).parents[2] / "charts" / "encoder-fleet" / "rules" / "encoder-fleet.yaml"
 POOL = "vision"
@@ -95,7 +95,7 @@ def prometheus(
 
             with (
                 Load(hosts, photos / "rocket.jpg", clips / "bikes.mp4") as load,
-                Prometheus(targets(pods, operator, pool_namespace), RULES, folder) as started,
+                Prometheus(static(targets(pods, operator, pool_namespace), RULES), folder) as started,
             ):
                 until(lambda: load.failed or load.rounds >= 3)
                 assert load.failed == []

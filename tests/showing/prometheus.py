@@ -32,37 +32,49 @@ class QueryError(Exception):
     """Prometheus does not take a query; the text is its own."""
 
 
+def static(targets: Iterable[Target], rules: Path) -> dict[str, Any]:
+    """Configuration of a Prometheus that scrapes targets and evaluates a file of rules, both each second.
+
+    Labels of a series stay as they are, as the chart's monitor has it, where a target's own are others.
+    """
+    return {
+        "global": {"scrape_interval": "1s", "evaluation_interval": "1s"},
+        "rule_files": [str(rules)],
+        "scrape_configs": [
+            {
+                "job_name": f"job-{number}",
+                "honor_labels": "pool" not in target.labels,
+                "static_configs": [{"targets": [target.address], "labels": dict(target.labels)}],
+            }
+            for number, target in enumerate(targets)
+        ],
+    }
+
+
 class Prometheus:
     """One server. A context manager.
 
     Args:
-        targets: What it scrapes, each second. Labels of a series stay as they are, as the chart's monitor has it, where
-            a target's own are others.
-        rules: File of rules that it evaluates.
+        configuration: As its file has it.
         folder: For its data and its log.
+
+    Attributes:
+        url: Of its API.
     """
 
-    def __init__(self, targets: Iterable[Target], rules: Path, folder: Path) -> None:
-        config = {
-            "global": {"scrape_interval": "1s", "evaluation_interval": "1s"},
-            "rule_files": [str(rules)],
-            "scrape_configs": [
-                {
-                    "job_name": f"job-{number}",
-                    "honor_labels": "pool" not in target.labels,
-                    "static_configs": [{"targets": [target.address], "labels": dict(target.labels)}],
-                }
-                for number, target in enumerate(targets)
-            ],
-        }
-        file = folder / "prometheus.yml"
-        file.write_text(yaml.safe_dump(config))
+    def __init__(self, configuration: Mapping[str, Any], folder: Path) -> None:
+        self._file = folder / "prometheus.yml"
+        self._write(configuration)
         (port,) = ports.free(1)
-        self.url = f"http://127.0.0.1:{port}"
+        self.url = f"http://{ports.HOST}:{port}"
         program = shutil.which("prometheus")
         assert program, "make setup installs Prometheus"
-        flags = {"config.file": file, "storage.tsdb.path": folder / "data", "web.listen-address": f"127.0.0.1:{port}"}
-        command = [program, *(f"--{name}={value}" for name, value in flags.items())]
+        flags = {
+            "config.file": self._file,
+            "storage.tsdb.path": folder / "data",
+            "web.listen-address": f"{ports.HOST}:{port}",
+        }
+        command = [program, *(f"--{name}={value}" for name, value in flags.items()), "--web.enable-lifecycle"]
         self._process = Process("prometheus", command, folder / "prometheus.log")
 
     def __enter__(self) -> "Prometheus":
@@ -71,6 +83,11 @@ class Prometheus:
 
     def __exit__(self, *_: object) -> None:
         self._process.end()
+
+    def reload(self, configuration: Mapping[str, Any]) -> None:
+        """Take another configuration."""
+        self._write(configuration)
+        urllib.request.urlopen(urllib.request.Request(f"{self.url}/-/reload", method="POST"), timeout=30).close()
 
     def ask(self, expression: str) -> list[Sample]:
         """What an instant query finds.
@@ -92,6 +109,9 @@ class Prometheus:
     def rules(self) -> list[dict[str, Any]]:
         """All rules, with their health."""
         return [rule for group in self._get("rules", {})["groups"] for rule in group["rules"]]
+
+    def _write(self, configuration: Mapping[str, Any]) -> None:
+        self._file.write_text(yaml.safe_dump(configuration))
 
     def _get(self, what: str, parameters: Mapping[str, str]) -> Any:
         address = f"{self.url}/api/v1/{what}?{urllib.parse.urlencode(parameters)}"

@@ -1,0 +1,22 @@
+"""Builds the Prometheus operator into the cache, where it is not there: `python -m tests.monitoring`."""
+
+import sys
+
+from tests.cluster import build
+from tests.cluster.cache import MissingProgramError, locked, root
+from tests.monitoring.operator import OPERATOR
+
+
+def main() -> int:
+    """The exit code."""
+    try:
+        with locked(root(), "==> another run builds programs; waiting for it", print):
+            build.build_missing([OPERATOR], print)
+    except MissingProgramError as error:
+        print(f"monitoring: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
