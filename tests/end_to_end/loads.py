@@ -9,7 +9,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from tests.end_to_end.site import MEDIA, NAMESPACE, Site, client_pod, endpoint
+from tests.end_to_end.objects import MEDIA, NAMESPACE, client_pod, endpoint
+from tests.end_to_end.site import Site
 
 CLIENTS = 2
 PHOTOS = ("coffee.png", "astronaut.png", "rocket.jpg")

@@ -2,31 +2,24 @@
 
 import json
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import yaml
 from tests.cluster.processes import Process
 from tests.cluster.programs import find_tool
-from tests.node import cgroups, images
+from tests.end_to_end.objects import MEDIA, NAMESPACE, Object, client_pod, endpoint, no_driver, volume
+from tests.node import cgroups
 from tests.node.cluster import NodeCluster
 from tests.node.sandbox import CGROUP
 
 from charting.chart import RESTRICTED, Release
-from fleet_operator.specs.names import POOL_LABEL, WIRE_PORT
+from fleet_operator.specs.names import POOL_LABEL
 
-NAMESPACE = "fleet"
 CLIENT = "client"
-MEDIA = "/media"
 WAIT = "--timeout=400s"
 """For kubectl: an encoder that starts beside another takes a minute, on two slow cores that others use too."""
-EXAMPLES = Path(__file__).parents[2] / "examples"
-ANY_DEVICE = {"env": [{"name": "ENCODERFLEET_DEVICE", "value": "auto"}]}
-"""`spec.podTemplate`: a pod that got a GPU computes on it or ends with an error, but these GPUs are only said to be."""
-
-Object = dict[str, Any]
 
 
 class Site:
@@ -44,10 +37,11 @@ class Site:
         namespace = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": NAMESPACE, "labels": RESTRICTED}}
         self.apply(namespace)
         self.kubectl("wait", "--for=create", "serviceaccount/default", "--timeout=60s")
+        self.apply(*no_driver())
         self.release = Release(self.control_plane, NAMESPACE)
-        self.apply(*_volume("models", models))
+        self.apply(*volume("models", models))
         for name, folder in media.items():
-            self.apply(*_volume(name, folder))
+            self.apply(*volume(name, folder))
         self.apply(client_pod(CLIENT, sorted(media), ["sleep", "infinity"]))
 
     def kubectl(self, *arguments: str, **options: Any) -> str:
@@ -67,12 +61,6 @@ class Site:
         """Of a pool, those that are not going."""
         found = self.get("pods", "-l", f"{POOL_LABEL}={pool}")["items"]
         return [pod for pod in found if "deletionTimestamp" not in pod["metadata"]]
-
-    def apply_example(self, name: str) -> None:
-        """A pool of `examples/`, as it is but for the device."""
-        pool = yaml.safe_load((EXAMPLES / f"{name}.yaml").read_text())
-        pool["spec"]["podTemplate"] = ANY_DEVICE
-        self.kubectl("apply", "-f", "-", input=json.dumps(pool))
 
     def apply_pool(self, name: str, spec: Object) -> None:
         """An EncoderPool."""
@@ -118,54 +106,3 @@ class Site:
         files = [f"{MEDIA}/{each}" for each in media]
         program = ("encoderfleet", "encode", "--endpoint", endpoint(pool))
         return self.kubectl("exec", CLIENT, "--", *program, *files, check=check)
-
-
-def endpoint(pool: str) -> str:
-    """Where pods reach a pool's encoders."""
-    return f"{pool}.{NAMESPACE}.svc:{WIRE_PORT}"
-
-
-def _volume(name: str, folder: Path) -> list[Object]:
-    """A volume with a folder of the nodes, and the claim to it."""
-    size = {"storage": "1Gi"}
-    common = {"accessModes": ["ReadOnlyMany"], "storageClassName": ""}
-    claim = {"name": name, "namespace": NAMESPACE}
-    return [
-        {
-            "apiVersion": "v1",
-            "kind": "PersistentVolume",
-            "metadata": {"name": name},
-            "spec": {**common, "capacity": size, "claimRef": claim, "hostPath": {"path": str(folder)}},
-        },
-        {
-            "apiVersion": "v1",
-            "kind": "PersistentVolumeClaim",
-            "metadata": claim,
-            "spec": {**common, "volumeName": name, "resources": {"requests": size}},
-        },
-    ]
-
-
-def client_pod(name: str, media: Sequence[str], command: Sequence[str]) -> Object:
-    """A pod of the encoder's image that runs a command, and sees media."""
-    container = {
-        "name": "client",
-        "image": images.ENCODER,
-        "command": list(command),
-        "env": [{"name": "HOME", "value": "/tmp"}],
-        "securityContext": {"allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}},
-        "volumeMounts": [{"name": each, "mountPath": f"{MEDIA}/{each}", "readOnly": True} for each in media],
-    }
-    spec = {
-        "nodeSelector": {"example.com/role": "system"},
-        "securityContext": {
-            "runAsNonRoot": True,
-            "runAsUser": 65532,
-            "seccompProfile": {"type": "RuntimeDefault"},
-        },
-        "terminationGracePeriodSeconds": 0,
-        "restartPolicy": "Never",
-        "containers": [container],
-        "volumes": [{"name": each, "persistentVolumeClaim": {"claimName": each}} for each in media],
-    }
-    return {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": name, "namespace": NAMESPACE}, "spec": spec}

@@ -1,43 +1,59 @@
-"""What a user does first: install, apply, wait, encode, from within the cluster and from outside."""
+"""What a user does first, by the page of it; then speech, and callers within the cluster and outside."""
 
+import os
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
-from tests.end_to_end.site import ANY_DEVICE, WAIT, Site
+from tests.cluster.programs import find_tool
+from tests.end_to_end.site import WAIT, Site
 
+from documenting.pages import REPOSITORY, check, page
+from documenting.walk import Shell, shape, walked
 from fleet_operator.specs.names import WIRE_PORT
 
 pytestmark = pytest.mark.timeout(900)
 
+PAGE = "first-pool.md"
 SPEECH = {
     "model": {"pvc": {"claimName": "models", "path": "qwen2_audio"}},
     "modalities": ["audio"],
     "resources": {"gpus": 0, "cpus": 1, "memory": "4Gi"},
     "scheduling": {"nodeSelector": {"example.com/role": "system"}},
-    "podTemplate": ANY_DEVICE,
 }
 
 
-def test_the_chart_is_installed_and_tests_itself(site: Site) -> None:
-    on = {"enabled": True}
-    place = {"example.com/role": "system"}
-    site.release.install(nodeSelector=place, monitor={"kind": "PodMonitor"}, rules=on, dashboards=on)
+def test_the_page_prints_what_is_typed(site: Site, tmp_path: Path, photos: Path, clips: Path) -> None:
+    for file in (
+        REPOSITORY / "charts",
+        REPOSITORY / "examples",
+        photos / "coffee.png",
+        photos / "rocket.jpg",
+        clips / "bikes.mp4",
+    ):
+        (tmp_path / file.name).symlink_to(file)
+    programs = [Path(sys.executable), find_tool("kubectl"), find_tool("helm")]
+    path = ":".join([*(str(each.parent) for each in programs if each), os.environ["PATH"]])
+    shell = Shell(tmp_path, PATH=path, HOME=str(tmp_path), KUBECONFIG=str(site.control_plane.kubeconfig))
+    try:
+        check(PAGE, walked(page(PAGE), shell.run), shape)
+    finally:
+        shell.close()
 
-    (pod,) = site.release.pods()
-    assert pod["spec"]["nodeName"] == "system"
-    logs = site.control_plane.helm("test", "encoder-fleet", "--logs", namespace=site.release.namespace)
-    assert "Succeeded" in logs
 
-
-def test_a_pool_is_ready(site: Site) -> None:
-    site.apply_example("first-pool")
-    site.kubectl("wait", "--for=condition=Ready", "encp/first", WAIT)
-
+def test_pods_are_where_their_gpus_are(site: Site) -> None:
     pods = site.pods("first")
     assert {pod["spec"]["nodeName"] for pod in pods} == {"encoders-1", "encoders-2"}
     assert {pod["status"]["qosClass"] for pod in pods} == {"Guaranteed"}
+    assert {pod["spec"]["nodeName"] for pod in site.release.pods()} == {"system"}
+
+
+def test_monitors_rules_and_dashboards_are_a_matter_of_values(site: Site) -> None:
+    on = {"enabled": True}
+    site.release.upgrade(monitor={"kind": "PodMonitor"}, rules=on, dashboards=on)
+    for kind, count in (("podmonitors", 2), ("prometheusrules", 1), ("configmaps -l grafana_dashboard=1", 4)):
+        assert len(site.get(*kind.split())["items"]) == count
 
 
 def test_photos_and_video_are_encoded(site: Site) -> None:

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from tests.end_to_end.loads import load
 from tests.end_to_end.report import Report
-from tests.end_to_end.site import ANY_DEVICE, WAIT, Site
+from tests.end_to_end.site import WAIT, Site
 from tests.end_to_end.threads import POOLS, Inside
 
 pytestmark = pytest.mark.timeout(900)
@@ -21,7 +21,6 @@ ONE_CPU: dict[str, Any] = {
     "replicas": 1,
     "resources": {"gpus": 0, "cpus": 1, "memory": "4Gi"},
     "scheduling": {"nodeSelector": {"example.com/role": "system"}},
-    "podTemplate": ANY_DEVICE,
 }
 """Spec of a pool with one pod on a node whose CPUs everybody shares: the pod's one CPU is a limit over time."""
 TODAY = {

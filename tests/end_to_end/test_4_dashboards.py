@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 from dashboards.queries import Query, queries
-from tests.end_to_end.site import CLIENT, NAMESPACE, Site
+from tests.end_to_end.objects import NAMESPACE
+from tests.end_to_end.site import CLIENT, Site
 from tests.monitoring.monitoring import Monitoring
 
 from operating.operator_process import until

@@ -64,7 +64,7 @@ def test_encoders_serve_on_without_the_chart_and_go_with_their_pool(site: Site, 
     with load(site, "first") as counted:
         site.release.uninstall()
         assert site.release.pods() == []
-        site.release.install(nodeSelector={"example.com/role": "system"})
+        site.release.install()
         site.settled("first", 2)
     report.fault("helm uninstall and helm install", counted)
     assert uids(site) == before

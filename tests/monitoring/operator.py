@@ -39,8 +39,9 @@ class PrometheusOperator:
             "apply", "-f", "-", input=json.dumps({"apiVersion": "v1", "kind": "List", "items": items})
         )
         token.write_text(control_plane.kubectl("create", "token", NAME, "--duration=24h", namespace=NAMESPACE))
-        flags = [f"--kubeconfig={control_plane.kubeconfig}", "--web.listen-address=127.0.0.1:0", "--log-level=warn"]
-        self._process = Process("prometheus-operator", [str(OPERATOR.find()), *flags], folder / "operator.log")
+        program = ["env", f"KUBECONFIG={control_plane.kubeconfig}", str(OPERATOR.find())]
+        flags = ["--web.listen-address=127.0.0.1:0", "--log-level=warn"]
+        self._process = Process("prometheus-operator", [*program, *flags], folder / "operator.log")
 
     def start(self) -> None:
         """Returns when there is a configuration.

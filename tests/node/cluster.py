@@ -9,7 +9,7 @@ from typing import Self
 
 from tests.cluster.control_plane import ControlPlane
 from tests.cluster.programs import Programs
-from tests.node import dns, network, stores
+from tests.node import dns, kubelet, network, stores
 from tests.node.addresses import CONTROL_PLANE, Place
 from tests.node.node import Node, Wanted
 from tests.node.programs import NodePrograms
@@ -79,5 +79,5 @@ class NodeCluster:
             kubectl("wait", "--for=create", f"node/{node.name}", "--timeout=120s")
             kubectl("wait", "--for=condition=Ready", f"node/{node.name}", "--timeout=120s")
             if node.wanted.gpus:
-                capacity = json.dumps({"status": {"capacity": {"nvidia.com/gpu": str(node.wanted.gpus)}}})
+                capacity = json.dumps({"status": {"capacity": {kubelet.GPU: str(node.wanted.gpus)}}})
                 kubectl("patch", "node", node.name, "--subresource=status", "--type=merge", "--patch", capacity)

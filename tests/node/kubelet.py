@@ -6,9 +6,11 @@ from typing import Any
 from tests.node import containerd
 from tests.node.addresses import DNS, DOMAIN, Place
 
+GPU = "nvidia.com/gpu"
+
 
 def configuration(
-    place: Place, folder: Path, *, authority: Path, cgroup: str, exclusive_after: int | None
+    place: Place, folder: Path, *, authority: Path, cgroup: str, exclusive_after: int | None, gpus: bool
 ) -> dict[str, Any]:
     """Of a kubelet that keeps everything in `folder`.
 
@@ -19,6 +21,7 @@ def configuration(
         cgroup: The control group under which all pods are.
         exclusive_after: The CPU that is left to everybody: pods of quality of service `Guaranteed` with whole CPUs get
             the others for themselves. None: all pods share all CPUs.
+        gpus: Whether it is a node with GPUs, on which only those who want one are tolerated.
     """
     result: dict[str, Any] = {
         "apiVersion": "kubelet.config.k8s.io/v1beta1",
@@ -42,6 +45,8 @@ def configuration(
     }
     if exclusive_after is not None:
         result |= {"cpuManagerPolicy": "static", "reservedSystemCPUs": str(exclusive_after)}
+    if gpus:
+        result["registerWithTaints"] = [{"key": GPU, "value": "present", "effect": "NoSchedule"}]
     return result
 
 

@@ -88,6 +88,7 @@ class Node:
             authority=self._control_plane.authority,
             cgroup=self.cgroup,
             exclusive_after=self.wanted.shared_cpu,
+            gpus=self.wanted.gpus > 0,
         )
         path = self._write("kubelet.json", configuration)
         who = self._control_plane.kubeconfig_for_user(f"system:node:{self.name}", ("system:nodes",))

@@ -2,6 +2,7 @@
 
 import tomllib
 from pathlib import Path
+from typing import Any
 
 import pytest
 from tests.node import containerd, kubelet
@@ -10,9 +11,9 @@ from tests.node.addresses import NODES, PODS, Place
 FIRST, SECOND = Place("a", 0), Place("b", 1)
 
 
-def configuration(exclusive_after: int | None = None) -> dict[str, object]:
+def configuration(exclusive_after: int | None = None, gpus: bool = False) -> dict[str, Any]:
     return kubelet.configuration(
-        FIRST, Path("/n"), authority=Path("/ca.crt"), cgroup="/g/a", exclusive_after=exclusive_after
+        FIRST, Path("/n"), authority=Path("/ca.crt"), cgroup="/g/a", exclusive_after=exclusive_after, gpus=gpus
     )
 
 
@@ -27,6 +28,12 @@ def test_no_two_nodes_share_an_address() -> None:
 def test_cores_are_exclusive_where_that_is_asked_for(cpu: int | None, policy: str | None, reserved: str | None) -> None:
     made = configuration(cpu)
     assert (made.get("cpuManagerPolicy"), made.get("reservedSystemCPUs")) == (policy, reserved)
+
+
+def test_a_node_with_gpus_takes_only_who_wants_one() -> None:
+    (taint,) = configuration(gpus=True)["registerWithTaints"]
+    assert (taint["key"], taint["effect"]) == (kubelet.GPU, "NoSchedule")
+    assert "registerWithTaints" not in configuration()
 
 
 def test_kubelet_and_containerd_meet_at_one_socket() -> None:
