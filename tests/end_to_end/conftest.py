@@ -39,6 +39,13 @@ def pytest_runtest_logreport(report: pytest.TestReport) -> None:
         REPORT.phase(f"{report.nodeid.rpartition('::')[2]}: {report.when}", report.duration)
 
 
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """The whole report, also where nobody opens the file."""
+    if REPORT.path.exists():
+        terminalreporter.write_sep("=", str(REPORT.path))
+        terminalreporter.write(REPORT.path.read_text())
+
+
 @pytest.fixture(scope="session")
 def report() -> Report:
     """Where the run says what it found."""

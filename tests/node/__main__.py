@@ -4,11 +4,22 @@ import argparse
 import os
 import signal
 import sys
-from collections.abc import Sequence
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 
 from tests.cluster import build
 from tests.cluster.cache import MissingProgramError
 from tests.node import images, programs, sandbox, stores
+
+
+@contextmanager
+def phase(name: str) -> Iterator[None]:
+    """Say how long a part of the whole took; nothing where all was there."""
+    started = time.monotonic()
+    yield
+    if (seconds := time.monotonic() - started) > 1:
+        print(f"==> {name}: {seconds / 60:.1f} min")
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -21,10 +32,16 @@ def main(arguments: Sequence[str]) -> int:
     options = parser.parse_args(arguments)
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
-        build.ensure()
-        made = programs.ensure()
-        store = stores.ensure(made, images.ensure(made.coredns))
-        return sandbox.run(options.program, store, os.environ) if options.command == "run" else 0
+        with phase("control plane"):
+            build.ensure()
+        with phase("programs of nodes"):
+            made = programs.ensure()
+        with phase("images"):
+            built = images.ensure(made.coredns)
+        with phase("images, unpacked"):
+            store = stores.ensure(made, built)
+        with phase("the run"):
+            return sandbox.run(options.program, store, os.environ) if options.command == "run" else 0
     except MissingProgramError as error:
         print(f"node: {error}", file=sys.stderr)
         return 1
