@@ -22,8 +22,8 @@ Side = Literal["left", "center", "right"]
 _DOTS = 72
 """An inch: letters' points are pixels then."""
 _MORE = "…"
-_SHADES = 64
-"""In a file, besides the theme's: shades at the edges of letters, and of areas."""
+_SHADES = 32
+"""In a file, besides the theme's colours: at the edges of letters, and where areas meet."""
 
 
 class Canvas:

@@ -10,7 +10,7 @@ from dashboards.picture import legend
 from dashboards.picture.canvas import Canvas
 from dashboards.picture.lines import Line, stacked
 from dashboards.picture.places import Box
-from dashboards.picture.theme import FAINT, GRID, SMALL, line
+from dashboards.picture.theme import AREA, FAINT, GRID, SMALL, STACKED, line
 from dashboards.picture.units import written
 from dashboards.picture.window import Window, marks
 
@@ -34,15 +34,15 @@ def draw(
         shown: The time.
         stack: Whether lines lie on top of each other.
     """
-    below = legend.height(found, box.width)
-    inside = box.inside(SCALE, 4, 6, TIMES + below + 2)
+    shaped = legend.shape(canvas, found, box.width, unit)
+    inside = box.inside(SCALE, 4, 6, TIMES + shaped.height + 2)
     axes = canvas.axes(inside)
     axes.set_xlim(shown.start, shown.end)
     half = (axis[-1] - axis[0]) / inside.height
     axes.set_ylim(axis[0] - half, axis[-1] + half)  # so that a line at an end has its whole width
     _scales(canvas, axes, inside, axis, unit, shown)
     _lines(axes, found, shown, stack=stack)
-    legend.draw(canvas, box.inside(top=box.height - below), found, unit)
+    legend.draw(canvas, box.inside(top=box.height - shaped.height), found, unit, shaped)
 
 
 def times(canvas: Canvas, axes: Axes, inside: Box, shown: Window) -> None:
@@ -70,7 +70,7 @@ def _lines(axes: Axes, found: Sequence[Line], shown: Window, *, stack: bool) -> 
     order = list(zip(found, edges, strict=True))
     for each, (below, above) in reversed(order) if stack else order:  # what adds nothing hides nothing
         colour = line(each.number)
-        axes.fill_between(shown.times, below, above, color=colour, alpha=0.4 if stack else 0.08, linewidth=0)
+        axes.fill_between(shown.times, below, above, color=colour, alpha=STACKED if stack else AREA, linewidth=0)
         alone = [
             index
             for index, value in enumerate(above)

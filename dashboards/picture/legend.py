@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Sequence
+from typing import NamedTuple
 
 from dashboards.picture.canvas import Canvas
 from dashboards.picture.lines import Line, by_most
@@ -13,8 +14,12 @@ ROW = 16
 """Height of a line."""
 ROWS = 6
 """At most, without the headings; what has no room is counted in the last."""
+FEW = 3
+"""So many rows it may have for names to be whole; more would leave too little of the graph."""
 COLUMN = 320
-"""Width of a column, at least."""
+"""Width of a column, at least, where names are cut."""
+SIDE = 12
+"""At its left and right."""
 GAP = 28
 """Between two columns."""
 SPACE = 16
@@ -23,23 +28,46 @@ MARK = 19
 """Width of a line's colour before its name."""
 
 
-def height(found: Sequence[Line], width: float) -> float:
-    """Pixels that it takes."""
-    return ROW * (1 + _shape(found, width)[1])
+class Shape(NamedTuple):
+    """How it is set.
+
+    Attributes:
+        across: Columns.
+        rows: In each, without the headings.
+        number: Width of a number, with the space before it.
+    """
+
+    across: int
+    rows: int
+    number: float
+
+    @property
+    def height(self) -> float:
+        """Pixels that it takes."""
+        return ROW * (1 + self.rows)
 
 
-def draw(canvas: Canvas, box: Box, found: Sequence[Line], unit: str) -> None:
+def shape(canvas: Canvas, found: Sequence[Line], width: float, unit: str) -> Shape:
+    """As many columns as have room with whole names; more, with names that are cut, where that makes too many rows."""
+    numbers = {"Last", "Max", *(written(value, unit) for each in found for value in (each.last, each.most))}
+    number = SPACE + max(canvas.width_of(each, SMALL) for each in numbers)
+    whole = MARK + max(canvas.width_of(each.name, SMALL) for each in found) + 2 * number
+    across = max(1, min(len(found), int((width - 2 * SIDE + GAP) // (whole + GAP))))
+    if math.ceil(len(found) / across) > FEW:
+        across = max(across, min(len(found), int(width // COLUMN)))
+    return Shape(across, min(ROWS, math.ceil(len(found) / across)), number)
+
+
+def draw(canvas: Canvas, box: Box, found: Sequence[Line], unit: str, shaped: Shape) -> None:
     """Name, last value and maximum of each line, down one column after the other."""
-    across, rows = _shape(found, box.width)
-    width = (box.width - 24 - GAP * (across - 1)) / across
+    across, rows, number = shaped
+    width = (box.width - 2 * SIDE - GAP * (across - 1)) / across
     fitting = by_most(found)
     if len(fitting) > rows * across:
         fitting = fitting[: rows * across - 1]
-    numbers = {"Last", "Max", *(written(value, unit) for each in fitting for value in (each.last, each.most))}
-    number = SPACE + max(canvas.width_of(each, SMALL) for each in numbers)
 
     def write(column: int, row: int, colour: str, name: str, last: str = "", most: str = "", mark: str = "") -> None:
-        left, y = box.x + 12 + column * (width + GAP), box.y + ROW * (row + 0.5)
+        left, y = box.x + SIDE + column * (width + GAP), box.y + ROW * (row + 0.5)
         indent = MARK if mark else 0
         canvas.text(left + indent, y, name, SMALL, colour, room=width - 2 * number - indent)
         canvas.text(left + width - number, y, last, SMALL, colour, side="right")
@@ -55,9 +83,3 @@ def draw(canvas: Canvas, box: Box, found: Sequence[Line], unit: str) -> None:
         write(column, row + 1, TEXT, each.name, last, most, line(each.number))
     if len(fitting) < len(found):
         write(across - 1, rows, FAINT, f"and {len(found) - len(fitting)} more")
-
-
-def _shape(found: Sequence[Line], width: float) -> tuple[int, int]:
-    """How many columns and rows it has."""
-    across = max(1, min(len(found), int(width // COLUMN)))
-    return across, min(ROWS, math.ceil(len(found) / across))

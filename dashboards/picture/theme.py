@@ -32,10 +32,25 @@ LINES = (
     "#9fa8da",
 )
 """Of a graph's lines, in turn."""
-ALL = (PAGE, PANEL, EDGE, GRID, BRIGHT, FAINT, *NAMED.values(), *LINES)
-"""All colours."""
+AREA, STACKED = 0.08, 0.4
+"""How much of a line's colour is in the area below it, where it is alone, and where others lie on it."""
 
 
 def line(number: int) -> str:
     """The colour of a graph's line."""
     return LINES[number % len(LINES)]
+
+
+def mixed(colour: str, part: float) -> str:
+    """A colour that lies on a panel and lets some of it through."""
+    pairs = zip(bytes.fromhex(colour[1:]), bytes.fromhex(PANEL[1:]), strict=True)
+    return "#" + bytes(round(over * part + under * (1 - part)) for over, under in pairs).hex()
+
+
+ALL = (
+    *(PAGE, PANEL, EDGE, GRID, BRIGHT, FAINT),
+    *NAMED.values(),
+    *LINES,
+    *(mixed(each, part) for part in (AREA, STACKED) for each in LINES),
+)
+"""All colours, less the shades where they meet."""
