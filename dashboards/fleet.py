@@ -178,6 +178,7 @@ def _replicas() -> Section:
                 "back to 0 by itself, unless maxReplicas or behavior holds it; with Advise it is for you to act.",
                 "none",
                 Line(f"{needed} - {desired}", NAMED),
+                least=None,
             ),
         ],
     )

@@ -36,6 +36,7 @@ def graph(
     *lines: Line,
     span: int = 12,
     stacked: bool = False,
+    least: float | None = 0,
     most: float | None = None,
     link: tuple[str, str] | None = None,
 ) -> timeseries.Panel:
@@ -48,17 +49,20 @@ def graph(
         lines: Queries.
         span: Columns.
         stacked: Series on top of each other.
+        least: Where the axis begins; where the values do, if None.
         most: Where the axis ends; where the values do, if None.
         link: From a series: text and address.
     """
     legend = common.VizLegendOptions().display_mode(options.LegendDisplayMode.TABLE).show_legend(True)
     legend.placement(options.LegendPlacement.BOTTOM).calcs(["lastNotNull", "max"]).sort_by("Max").sort_desc(True)
     made = timeseries.Panel().title(title).description(description).unit(unit).datasource(DATASOURCE)
-    made.span(span).height(8).min(0).legend(legend)
+    made.span(span).height(8).legend(legend)
     made.tooltip(common.VizTooltipOptions().mode(options.TooltipDisplayMode.MULTI).sort(options.SortOrder.DESCENDING))
     made.line_width(1).show_points(options.VisibilityMode.NEVER).fill_opacity(40 if stacked else 8)
     if stacked:
         made.stacking(common.StackingConfig().mode(options.StackingMode.NORMAL).group("A"))
+    if least is not None:
+        made.min(least)
     if most is not None:
         made.max(most)
     if link is not None:
