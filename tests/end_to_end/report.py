@@ -35,11 +35,16 @@ class Report:
         self.insides.append((name, inside))
         self._write()
 
+    def table_of_faults(self) -> str:
+        """In Markdown."""
+        lines = ["| under load from two clients | sent | answered | retried | lost |", "|---|---|---|---|---|"]
+        lines += [f"| {name} | {it.sent} | {it.answered} | {it.retried} | {it.lost} |" for name, it in self.faults]
+        return "\n".join(lines)
+
     def _write(self) -> None:
         lines = ["| phase | minutes |", "|---|---|"]
         lines += [f"| {name} | {seconds / 60:.1f} |" for name, seconds in self.phases]
-        lines += ["", "| under load from two clients | sent | answered | retried | lost |", "|---|---|---|---|---|"]
-        lines += [f"| {name} | {it.sent} | {it.answered} | {it.retried} | {it.lost} |" for name, it in self.faults]
+        lines += ["", self.table_of_faults()]
         lines += ["", "| pod | cores | threads that computed | periods | throttled |", "|---|---|---|---|---|"]
         lines += [
             f"| {name} | {it.cores} | {dict(it.busy)} | {it.periods} | {it.throttled} |" for name, it in self.insides

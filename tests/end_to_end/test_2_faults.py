@@ -10,6 +10,9 @@ from tests.end_to_end.loads import load
 from tests.end_to_end.report import Report
 from tests.end_to_end.site import WAIT, Site
 
+from documenting.pages import check_part
+from documenting.walk import shape
+
 
 def scale_down(site: Site) -> None:
     site.kubectl("scale", "encp/first", "--replicas=1")
@@ -86,3 +89,8 @@ def test_nothing_is_lost(site: Site, report: Report, name: str) -> None:
 
     assert counted.lost == 0, counted.problems
     assert counted.answered > 0
+
+
+def test_the_page_has_the_table(report: Report) -> None:
+    assert [name for name, _ in report.faults] == [*FAULTS]
+    check_part("first-pool.md", "faults", report.table_of_faults(), shape)

@@ -1,22 +1,29 @@
 """Prometheus scrapes by the monitors of chart and pools, and every panel of every dashboard has an answer."""
 
 import json
+import os
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from dashboards.picture.__main__ import pictures
+from dashboards.picture.window import window
 from dashboards.queries import Query, queries
 from tests.end_to_end.objects import NAMESPACE
 from tests.end_to_end.site import CLIENT, Site
 from tests.monitoring.monitoring import Monitoring
 
+from documenting.pages import DOCS, REPOSITORY, REWRITE
 from operating.operator_process import until
 from showing.load import Load
 from showing.prometheus import Prometheus
 
 pytestmark = pytest.mark.timeout(900)
 
-DASHBOARDS = Path(__file__).parents[2] / "charts" / "encoder-fleet" / "dashboards"
+MINUTES = 10
+"""In a picture: pods come and go in them, by the faults of before."""
+DASHBOARDS = REPOSITORY / "charts" / "encoder-fleet" / "dashboards"
 LANGUAGE_SERVER = {"app": "language-server"}
 CHANGES = {
     # The client's pod, in which nobody listens: the panels of language servers have something to show.
@@ -59,6 +66,15 @@ def test_every_panel_has_an_answer(prometheus: Prometheus, name: str) -> None:
         return [each for each in asked if not prometheus.ask(each.expression)]
 
     until(lambda: not empty(), why=lambda: "\n".join(f"{each.panel}: {each.expression}" for each in empty()))
+
+
+def test_the_pictures_of_the_docs_can_be_drawn(prometheus: Prometheus) -> None:
+    folder = DOCS / "pictures" if os.environ.get(REWRITE) else REPOSITORY / "build" / "pictures"
+    shown = window(time.time(), MINUTES, scrape_interval=5)
+    drawn = pictures(prometheus.url, folder, shown, {"pool": "first", "namespace": NAMESPACE})
+
+    assert [(name, panel) for name, each in drawn.items() for panel in each.empty] == []
+    assert len(drawn) == 4
 
 
 def test_every_rule_of_the_chart_is_evaluated(prometheus: Prometheus) -> None:
