@@ -25,7 +25,8 @@ class AsyncClient:
     Use it as `async with AsyncClient(...) as client`, in one event loop.
 
     Args:
-        endpoints: One address or several: `tcp://host:port`, `host:port` or `ipc://path`. Name every encoder.
+        endpoints: One address or several: `tcp://host:port`, `host:port` or `ipc://path`. Name every encoder, or
+            a name that stands for all of them, as a pool's headless Service does: each of its addresses is one.
         timeout: Seconds that an item may take in all, retries included; None for ever.
         name: Of this client, for the encoders' logs.
         framework: What embeddings come as: "numpy" arrays or "torch" tensors.

@@ -1,6 +1,6 @@
 """One ZMQ connection to one encoder: sends, receives, and tells when it comes up and goes down.
 
-It decides nothing. libzmq reconnects by itself, with backoff, and resolves the name anew each time.
+It decides nothing. libzmq reconnects by itself, with backoff.
 """
 
 import asyncio
@@ -155,7 +155,6 @@ def _configure(socket: zmq.asyncio.Socket, address: str) -> None:
         zmq.HANDSHAKE_IVL: HANDSHAKE_TIMEOUT_MS,
         zmq.RECONNECT_IVL: RECONNECT_MS,
         zmq.RECONNECT_IVL_MAX: RECONNECT_MAX_MS,
-        # With IPv6 on, libzmq tries one address of a name, the IPv6 one: only for literal addresses, then.
         zmq.IPV6: int(address.startswith("tcp://[")),
     }
     for option, value in options.items():

@@ -67,6 +67,7 @@ class Endpoint:
         heard: When it last sent anything.
         greet_at: When to say Hello (again).
         down_since: When it was last seen going, or first looked for.
+        leaving: It is none of ours any more: nothing new, and its last answers are waited for.
         used: Number of the last choice: among equals, the one that waited longest is taken.
     """
 
@@ -88,6 +89,7 @@ class Endpoint:
     heard: float = 0.0
     greet_at: float = 0.0
     down_since: float = 0.0
+    leaving: bool = False
     used: int = 0
 
     @property
@@ -102,7 +104,7 @@ class Endpoint:
 
     def ready(self, now: float, pressed: bool = False) -> bool:
         """Whether it may get an item now, were it empty; `pressed` where nobody is well, and failing ones must do."""
-        if self.phase is not Phase.SERVING or now < self.busy_until or self.alone:
+        if self.phase is not Phase.SERVING or self.leaving or now < self.busy_until or self.alone:
             return False
         return pressed or not self.streak or now >= self.retry_at
 
@@ -162,7 +164,7 @@ class Endpoint:
 
     def limit(self, modality: Modality) -> float:
         """Bytes of the largest item that it takes; infinite while it has not said, negative where it takes none."""
-        if self.phase is Phase.MISMATCHED:
+        if self.phase is Phase.MISMATCHED or self.leaving:
             return -1.0
         if self.welcome is None:
             return float("inf")

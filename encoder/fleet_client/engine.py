@@ -14,10 +14,11 @@ from time import monotonic
 import zmq
 
 from fleet_client import disk, errors, inbox, media, verdicts
-from fleet_client.connection import BROKEN, Connection, Frames, context_for, no_sockets
+from fleet_client.connection import BROKEN, UNRESOLVED, Connection, Frames, context_for, no_sockets
 from fleet_client.disk import Disk
 from fleet_client.endpoint import Endpoint, Phase
-from fleet_client.jobs import Abandon, Action, Fail, Greet, Job, Send
+from fleet_client.jobs import Abandon, Action, Fail, Greet, Job, Part, Send
+from fleet_client.names import Names, split
 from fleet_client.protocol import Cancel, Encode, Hello, Item, Load, Welcome, pack
 from fleet_client.routing import Router
 
@@ -26,6 +27,9 @@ LINGER_SECONDS = 0.25
 
 MAX_TIMEOUT_SECONDS = 24 * 3600
 """Encoders refuse longer ones; the client keeps its deadline itself, however long."""
+
+MAX_OF_A_NAME = 1024
+"""Encoders that a name stands for; room for their sockets costs nothing until they are made."""
 
 _log = logging.getLogger("fleet_client")
 
@@ -74,18 +78,22 @@ class Engine:
         self._next: asyncio.Handle | None = None
         self._closed = False
         self._warned = False
-        self._context = context_for(len(self._router.endpoints))
+        numeric = [address for address in self._router.endpoints if split(address) is None]
+        named = len(self._router.endpoints) - len(numeric)
+        self._context = context_for(len(numeric) + MAX_OF_A_NAME * named)
         self._connections: dict[str, Connection] = {}
+        self._ended: list[asyncio.Task[None]] = []
         try:
-            for address in self._router.endpoints:
+            for address in numeric:
                 self._connections[address] = self._connect(address)
         except (ValueError, zmq.ZMQError) as error:
             for connection in self._connections.values():
                 connection.close(0.0)
             self._context.destroy(0)
             if isinstance(error, zmq.ZMQError):
-                raise no_sockets(len(self._router.endpoints), error) from error
+                raise no_sockets(len(numeric), error) from error
             raise
+        self._names = Names(self._router.endpoints, self._meet, self._unresolved)
 
     # For callers.
 
@@ -116,19 +124,18 @@ class Engine:
 
     async def hello(self, timeout: float) -> dict[str, Welcome]:
         """See `AsyncClient.hello`."""
-        endpoints = self._endpoints
         try:
             async with asyncio.timeout(timeout):
                 while not self._closed:
-                    known = {each.address: each.welcome for each in endpoints if each.welcome is not None}
+                    known = {each.address: each.welcome for each in self._endpoints if each.welcome is not None}
                     if known:
                         return known
-                    if all(each.phase is Phase.MISMATCHED for each in endpoints):
-                        raise verdicts.unreachable(endpoints)
+                    if all(each.phase is Phase.MISMATCHED for each in self._endpoints):
+                        raise verdicts.unreachable(self._endpoints)
                     self._news.clear()
                     await self._news.wait()
         except TimeoutError:
-            raise verdicts.unreachable(endpoints) from None
+            raise verdicts.unreachable(self._endpoints) from None
         raise errors.ClientClosed("the client was closed meanwhile: make a new one")
 
     async def close(self) -> None:
@@ -143,7 +150,7 @@ class Engine:
         goodbyes = [action for action in self._router.decide(monotonic()) if isinstance(action, Abandon)]
         for action in goodbyes:
             self._act(action)
-        tasks = self._disk.close()
+        tasks = self._disk.close() + self._names.close() + self._ended
         for connection in self._connections.values():
             tasks += connection.close(LINGER_SECONDS if goodbyes else 0.0)
         await asyncio.gather(*tasks, return_exceptions=True)
@@ -171,6 +178,23 @@ class Engine:
             on_down=lambda problem: told(lambda now: self._router.lost(address, problem, now)),
             on_message=lambda frames: told(lambda now: self._read(address, frames, now)),
         )
+
+    def _meet(self, addresses: list[str]) -> None:
+        """Names have these addresses now."""
+        for address in [each for each in addresses if each not in self._connections and split(each) is None]:
+            try:
+                self._connections[address] = self._connect(address)
+            except (ValueError, zmq.ZMQError) as error:
+                why = no_sockets(len(addresses), error) if isinstance(error, zmq.ZMQError) else error
+                _log.warning("%s is left out: %s", address, why)
+                addresses.remove(address)
+        self._router.meet(addresses, monotonic())
+        self._soon()
+
+    def _unresolved(self, address: str) -> None:
+        self._router.lost(address, UNRESOLVED, monotonic())
+        self._news.set()
+        self._soon()
 
     def _read(self, address: str, frames: Frames, now: float) -> None:
         match inbox.read([frame.buffer for frame in frames]):
@@ -233,7 +257,11 @@ class Engine:
             case Greet(address):
                 self._connections[address].send([pack(Hello(client=self._name))])
             case Abandon(address, item):
-                self._connections[address].send([pack(Cancel(id=item))])
+                if address in self._connections:  # else it has parted
+                    self._connections[address].send([pack(Cancel(id=item))])
+            case Part(address):
+                if address in self._connections:  # else it was a name
+                    self._ended += self._connections.pop(address).close(0.0)
             case Fail(item, error):
                 self._finish(item, verdicts.unread() if item in self._reading else error)
             case Send(address, item, attempt):

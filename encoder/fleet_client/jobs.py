@@ -72,6 +72,13 @@ class Abandon:
 
 
 @dataclass(frozen=True, slots=True)
+class Part:
+    """Close the connection: the encoder is none of ours any more, and has nothing of ours."""
+
+    address: str
+
+
+@dataclass(frozen=True, slots=True)
 class Fail:
     """Tell the caller."""
 
@@ -79,4 +86,4 @@ class Fail:
     error: EncodeError
 
 
-Action = Greet | Send | Abandon | Fail
+Action = Greet | Send | Abandon | Part | Fail

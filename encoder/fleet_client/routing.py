@@ -22,7 +22,7 @@ from fleet_client import errors, verdicts
 from fleet_client.choosing import SETTLE_SECONDS, Openings, all_answered, candidates, fair_share, nobody_well
 from fleet_client.endpoint import GREET_SECONDS, Endpoint, Phase, Work
 from fleet_client.estimate import Estimator
-from fleet_client.jobs import Abandon, Action, Fail, Greet, Job, Send
+from fleet_client.jobs import Abandon, Action, Fail, Greet, Job, Part, Send
 from fleet_client.prospects import Prospects
 from fleet_client.protocol import Load, Result, Status, Welcome
 from fleet_client.queues import Queues
@@ -76,6 +76,16 @@ class Router:
         job = self.jobs.get(item)
         if job is not None:
             self._forget(job)
+
+    def meet(self, addresses: Iterable[str], now: float) -> None:
+        """The encoders are these: new ones are looked for, and one that is none of them gets nothing new."""
+        wanted = dict.fromkeys(addresses)
+        self._prospects.changed |= wanted.keys() != self.endpoints.keys()
+        for address in wanted:
+            if address not in self.endpoints:
+                self.endpoints[address] = Endpoint(address, down_since=now)
+        for endpoint in self.endpoints.values():
+            endpoint.leaving = endpoint.address not in wanted
 
     # Events of the connections.
 
@@ -160,6 +170,7 @@ class Router:
         """What to do now, in this order."""
         self._expire(now)
         self._leave_the_silent(now)
+        self._part()
         self._greet(now)
         for job, error in self._prospects.hopeless(self._queue, self.jobs, self.endpoints.values(), now):
             self._fail(job, error)
@@ -204,6 +215,12 @@ class Router:
                 endpoint.release(item)
                 job.left_at.add(endpoint.address)  # it may still answer: cancelled when the item is done
                 self._lose(item, endpoint.address, verdicts.SILENT)
+
+    def _part(self) -> None:
+        for endpoint in [*self.endpoints.values()]:
+            if endpoint.leaving and not endpoint.outstanding:
+                del self.endpoints[endpoint.address]
+                self._actions.append(Part(endpoint.address))
 
     def _greet(self, now: float) -> None:
         for endpoint in self.endpoints.values():

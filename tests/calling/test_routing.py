@@ -17,7 +17,7 @@ from fleet_client.endpoint import (
     SILENCE_SECONDS,
     SLOWEST_BYTES_PER_SECOND,
 )
-from fleet_client.jobs import Abandon, Action, Fail, Greet, Job, Send
+from fleet_client.jobs import Abandon, Action, Fail, Greet, Job, Part, Send
 from fleet_client.protocol import Load, Modality, Result, Status
 from fleet_client.routing import MAX_FAILURES, MAX_LOSSES, Router
 from scripted import welcome
@@ -698,3 +698,65 @@ class TestItemsThatAreNotMeasuredYet:
         assert "does its disk" in str(failed)
         world.router.measured("1", 1000)
         assert world.decide() == []
+
+
+def test_who_is_met_later_gets_its_share() -> None:
+    world = World(A)
+    world.router.meet([A, B], world.now)
+    world.serve(B)
+    world.submit(*"1234")
+    assert sorted(address for _, address in world.sent()) == [A, A, B, B]
+
+
+def test_who_leaves_ends_what_it_has_and_gets_nothing_new() -> None:
+    world = World(A, B)
+    world.submit(*"12")
+    (held,) = [item for item, address in world.sent() if address == A]
+    world.router.meet([B], world.now)
+    world.submit(*"3456")
+    assert {address for _, address in world.sent()} == {B}
+    assert world.answer(A, held)
+    assert list(world.decide()) == [Part(A)]
+    assert list(world.router.endpoints) == [B]
+
+
+def test_who_leaves_while_it_is_away_is_gone_and_its_items_go_elsewhere() -> None:
+    world = World(A)
+    world.submit("1")
+    assert world.sent() == [("1", A)]
+    world.router.meet([B], world.now)
+    world.router.lost(A, "gone", world.now)
+    assert Part(A) in world.decide()
+    world.serve(B)
+    assert world.sent() == [("1", B)]
+
+
+def test_who_comes_back_in_time_has_never_left() -> None:
+    world = World(A)
+    world.submit("1")
+    world.sent()
+    world.router.meet([B], world.now)
+    world.router.meet([A], world.now)
+    world.submit("2")
+    assert world.sent() == [("2", A)]
+
+
+def test_a_name_without_an_address_is_waited_for_and_then_forgotten() -> None:
+    world = World("tcp://name:1", serving=False)
+    world.router.lost("tcp://name:1", "unknown", world.now)
+    world.submit("1")
+    assert world.sent(60.0) == []
+    world.router.meet([A, B], world.now)
+    assert Part("tcp://name:1") in world.decide()
+    world.serve(B)
+    assert world.sent() == [("1", B)]
+
+
+def test_an_item_that_only_the_leaving_took_fails_with_the_reason() -> None:
+    world = World(A)
+    world.router.meet([A, B], world.now)
+    world.serve(B, modalities=["audio"])
+    world.router.meet([B], world.now)
+    world.decide()
+    world.submit("1")
+    assert isinstance(world.failure(), errors.Incompatible)

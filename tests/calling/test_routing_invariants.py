@@ -4,7 +4,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
-from fleet_client.jobs import Abandon, Fail, Job, Send
+from fleet_client.jobs import Abandon, Fail, Job, Part, Send
 from fleet_client.protocol import Load, Meta, Result, Status
 from fleet_client.routing import Router
 from scripted import welcome
@@ -38,15 +38,25 @@ class Traffic(RuleBasedStateMachine):
         self.open.add(str(self.count))
         self.router.submit(Job(str(self.count), modality, size, self.now + timeout))  # type: ignore[arg-type]
 
+    def connected(self, address: str) -> bool:
+        return address in self.router.endpoints and self.router.endpoints[address].connected
+
+    @rule(addresses=st.sets(ENDPOINT, min_size=1))
+    def meet(self, addresses: set[str]) -> None:
+        self.router.meet(addresses, self.now)
+        assert addresses <= self.router.endpoints.keys()
+
     @rule(address=ENDPOINT)
     def connect(self, address: str) -> None:
-        self.there[address].clear()
-        self.router.connected(address, self.now)
+        if address in self.router.endpoints:
+            self.there[address].clear()
+            self.router.connected(address, self.now)
 
     @rule(address=ENDPOINT)
     def lose(self, address: str) -> None:
-        self.there[address].clear()
-        self.router.lost(address, "gone", self.now)
+        if address in self.router.endpoints:
+            self.there[address].clear()
+            self.router.lost(address, "gone", self.now)
 
     @rule(
         address=ENDPOINT,
@@ -56,7 +66,7 @@ class Traffic(RuleBasedStateMachine):
         patches=st.sampled_from([1, 3000, 100_000]),
     )
     def welcome(self, address: str, ready: bool, limit: int, served: list[str], patches: int) -> None:
-        if self.router.endpoints[address].connected:
+        if self.connected(address):
             greeting = welcome(ready=ready, max_item_bytes=limit, modalities=served, max_pending_patches=patches)
             self.router.welcomed(address, greeting, self.now)
 
@@ -71,12 +81,12 @@ class Traffic(RuleBasedStateMachine):
 
     @rule(address=ENDPOINT)
     def garble(self, address: str) -> None:
-        if self.router.endpoints[address].connected:
+        if self.connected(address):
             self.router.garbled(address, "noise", self.now)
 
     @rule(address=ENDPOINT, pending=st.integers(0, 100_000), draining=st.booleans())
     def load(self, address: str, pending: int, draining: bool) -> None:
-        if self.router.endpoints[address].connected:
+        if self.connected(address):
             self.router.loaded(address, Load(pending_patches=pending, draining=draining), self.now)
 
     @rule(which=st.integers(0, 100))
@@ -94,10 +104,15 @@ class Traffic(RuleBasedStateMachine):
             if isinstance(action, Send):
                 assert action.id in self.open
                 assert self.router.endpoints[action.address].connected
+                assert not self.router.endpoints[action.address].leaving
                 self.there[action.address].append(action.id)
             elif isinstance(action, Fail):
                 self.end(action.id)
+            elif isinstance(action, Part):
+                assert action.address not in self.router.endpoints
+                self.there[action.address].clear()
         assert {action.id for action in actions if isinstance(action, Abandon)} <= self.ended
+        assert not any(each.leaving and not each.outstanding for each in self.router.endpoints.values())
         assert self.router.decide(self.now) == []  # it does not chase its own tail
         assert self.router.wake_at(self.now) > self.now
 

@@ -47,7 +47,8 @@ class Report:
         lines += ["", self.table_of_faults()]
         lines += ["", "| pod | cores | threads that computed | periods | throttled |", "|---|---|---|---|---|"]
         lines += [
-            f"| {name} | {it.cores} | {dict(it.busy)} | {it.periods} | {it.throttled} |" for name, it in self.insides
+            f"| {name} | {sorted(it.cores)} | {dict(it.busy)} | {it.periods} | {it.throttled} |"
+            for name, it in self.insides
         ]
         self.path.parent.mkdir(parents=True, exist_ok=True)
         self.path.write_text("\n".join(lines) + "\n")

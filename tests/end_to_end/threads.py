@@ -7,6 +7,8 @@ from typing import Any
 
 from tests.end_to_end.site import Site
 
+from fleet_machine.parse import cpu_list
+
 POOLS = {
     "preprocess": "SGLANG_ENCODER_PREPROC_WORKERS",
     "decode": "SGLANG_ENCODER_VIDEO_DECODE_NUM_THREADS",
@@ -25,6 +27,7 @@ class Inside:
         pod: With one container, which runs.
 
     Attributes:
+        cores: On which it may run.
         busy: After `stop`: how many threads of each name have computed since `start`.
         periods: After `stop`: of the control group's periods since then, 0 where nothing limits its CPUs over time.
         throttled: After `stop`: how many of them ended with threads held back.
@@ -35,6 +38,8 @@ class Inside:
         pid = site.pid(pod)
         self._process = Path(f"/proc/{pid}")
         self._group = site.group(pod)
+        (cores,) = re.findall(r"^Cpus_allowed_list:\s*(\S+)$", (self._process / "status").read_text(), re.MULTILINE)
+        self.cores = cpu_list(cores)
         self.busy: Counter[str] = Counter()
         self.periods = self.throttled = 0
 
@@ -43,13 +48,6 @@ class Inside:
         """Of its environment."""
         lines = (self._process / "environ").read_bytes().decode().split("\0")
         return dict(line.split("=", 1) for line in lines if line)
-
-    @property
-    def cores(self) -> set[int]:
-        """On which it may run."""
-        (found,) = re.findall(r"^Cpus_allowed_list:\s*(\S+)$", (self._process / "status").read_text(), re.MULTILINE)
-        ends = [part.partition("-") for part in found.split(",")]
-        return {cpu for first, _, last in ends for cpu in range(int(first), int(last or first) + 1)}
 
     def start(self) -> None:
         """Look at what there is now."""
@@ -69,7 +67,11 @@ class Inside:
         """Thread -> its name, and hundredths of a second that it has computed."""
         found = {}
         for task in (self._process / "task").iterdir():
-            name, _, fields = (task / "stat").read_text().partition("(")[2].rpartition(") ")
+            try:
+                text = (task / "stat").read_text()
+            except OSError:  # it has just ended
+                continue
+            name, _, fields = text.partition("(")[2].rpartition(") ")
             user, system = fields.split()[11:13]
             found[task.name] = (name, int(user) + int(system))
         return found
