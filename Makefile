@@ -74,6 +74,7 @@ interop: setup ## Install the real SGLang (6 GB, once) and test with it on this 
 e2e: setup ## Start real nodes on this machine (root; Linux), and do there all that a user does
 	@scripts/node-packages
 	@$(BIN)/python -m tests.monitoring
+	@$(BIN)/python -m tests.scalers metrics-adapter
 	@$(BIN)/python -m tests.node run $(abspath $(BIN)/python) -m pytest tests/end_to_end $(PYTEST_ARGS)
 
 .PHONY: control-plane

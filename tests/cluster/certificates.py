@@ -54,6 +54,11 @@ class Authority:
         names = "subjectAltName=" + ",".join(addresses)
         return self._signed("/CN=server", "extendedKeyUsage=serverAuth", names)
 
+    def peer(self, *addresses: str) -> Pair:
+        """For a server that asks its like, and is known to them by the same certificate."""
+        names = "subjectAltName=" + ",".join(addresses)
+        return self._signed("/CN=peer", "extendedKeyUsage=serverAuth,clientAuth", names)
+
     def client(self, user: str, groups: Sequence[str] = ()) -> Pair:
         """For a user of the API server: Kubernetes takes the common name for the user, organisations for groups."""
         parts = [*(f"O={_escaped(group)}" for group in groups), f"CN={_escaped(user)}"]

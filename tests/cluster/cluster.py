@@ -64,6 +64,11 @@ class Cluster:
         return f"https://{self._layout.address}:{self._layout.api}"
 
     @property
+    def address(self) -> str:
+        """Where the API server listens, and where it reaches what serves beside it."""
+        return self._layout.address
+
+    @property
     def kubeconfig(self) -> Path:
         """Of one who may do everything."""
         return self._layout.kubeconfig(ADMIN)
@@ -90,6 +95,10 @@ class Cluster:
         token = self.kubectl("create", "token", name, "--duration=24h", namespace=namespace).strip()
         path = self._layout.kubeconfig(f"account-{namespace}-{name}-{uuid.uuid4().hex[:8]}")
         return self._write(path, token, namespace)
+
+    def certificate(self, *names: str) -> Pair:
+        """For a server beside the API server, and for asking others of its kind; `names` as `Authority.server` has."""
+        return self._authority.peer(*names)
 
     def kubectl(
         self,

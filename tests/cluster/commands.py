@@ -135,11 +135,13 @@ def controller_manager(programs: Programs, layout: Layout) -> list[str]:
         "--use-service-account-credentials=true",
         f"--service-account-private-key-file={layout.tokens.key}",
         f"--root-ca-file={layout.authority}",
-        *([] if layout.kubelets else _PRETENDED),
+        *(_SOONER if layout.kubelets else _PRETENDED),
         *QUERIES,
     ]
 
 
+# HorizontalPodAutoscalers are looked after every 15 seconds else.
+_SOONER = ["--horizontal-pod-autoscaler-sync-period=5s"]
 _PRETENDED = [
     # It annotates all nodes anew each time that there are many more of them, for kubelets, of which there are none.
     "--controllers=*,-ttl-controller",

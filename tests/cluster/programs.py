@@ -22,12 +22,14 @@ class Target:
         module: Folder under `modules/`.
         package: What to build there.
         minutes: How long that takes with nothing cached, on two slow cores.
+        library: Whose version it has, where the program is our own.
     """
 
     name: str
     module: str
     package: str
     minutes: int
+    library: str = ""
 
     @property
     def source(self) -> Path:
@@ -37,10 +39,9 @@ class Target:
     @property
     def version(self) -> str:
         """As its module says."""
-        named = self.package.partition("/cmd/")[0]
-        found = re.search(rf"^\s*(?:require )?{re.escape(named)} v(\S+)", (self.source / "go.mod").read_text(), re.M)
-        assert found is not None
-        return found.group(1)
+        named = f"{self.library or self.package}/"
+        found = re.findall(r"^\s*(?:require )?(\S+) v(\S+)", (self.source / "go.mod").read_text(), re.M)
+        return next(version for path, version in found if named.startswith(f"{path}/"))
 
     @property
     def flags(self) -> tuple[str, ...]:
@@ -56,8 +57,8 @@ class Target:
     @property
     def folder(self) -> Path:
         """Where its module's programs are kept."""
-        files = [(self.source / name).read_bytes() for name in ("go.mod", "go.sum")]
-        return folder(self.module, *files, " ".join(self.flags).encode())
+        files = [self.source / "go.mod", self.source / "go.sum", *sorted(self.source.glob("*.go"))]
+        return folder(self.module, *(file.read_bytes() for file in files), " ".join(self.flags).encode())
 
     def find(self) -> Path | None:
         """The program where it is there."""

@@ -134,6 +134,26 @@ def test_a_user_may_do_what_rbac_gives_and_the_audit_log_tells(control_plane: Co
     assert verdicts(control_plane, user) >= {("list", "pods", 403), ("delete", "configmaps", 403)}
 
 
+@pytest.mark.usefixtures("definition")
+def test_the_audit_log_tells_who_changed_replicas(control_plane: ControlPlane, namespace: str) -> None:
+    def ask(*arguments: str, **options: Any) -> None:
+        control_plane.kubectl(*arguments, namespace=namespace, **options)
+
+    made = {"apiVersion": "encoderfleet.io/v1alpha1", "kind": "EncoderPool", "metadata": {"name": "a"}}
+    scaler = f"scaler-{namespace}"
+    kubeconfig = control_plane.kubeconfig_for_user(scaler, ("system:masters",))
+    ask("create", "-f", "-", input=json.dumps({**made, "spec": {"model": {"path": "/m"}, "replicas": 2}}))
+    ask("scale", "encp/a", "--replicas=3", kubeconfig=kubeconfig)
+    ask("scale", "encp/a", "--replicas=3", kubeconfig=kubeconfig)
+    ask("scale", "encp/a", "--replicas=-1", check=False)
+    ask("label", "encp/a", "of=interest")
+    ask("patch", "encp/a", "--type=merge", '--patch={"spec": {"replicas": 1}}')
+
+    changes = [("kubernetes-admin", 2), (scaler, 3), ("kubernetes-admin", 1)]
+    assert audit.replicas(control_plane.audit_log, namespace, "a") == changes
+    assert audit.replicas(control_plane.audit_log, namespace, "b") == []
+
+
 def test_a_service_account_is_itself(control_plane: ControlPlane, namespace: str) -> None:
     kubeconfig = control_plane.kubeconfig_for_service_account("default", namespace)
     said = json.loads(control_plane.kubectl("auth", "whoami", "--output=json", kubeconfig=kubeconfig))

@@ -36,6 +36,22 @@ def test_other_sources_or_another_cache_are_another_build(tmp_path: Path, monkey
     assert programs.ETCD.find() is None
 
 
+def test_a_program_of_our_own_is_built_anew_when_it_changes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    module = tmp_path / "own"
+    module.mkdir()
+    monkeypatch.setattr(programs, "MODULES", tmp_path)
+    (module / "go.mod").write_text("require (\n\texample.org/lib/api v0.3.0\n\texample.org/lib v1.2.3\n)\n")
+    (module / "go.sum").write_text("")
+    target = programs.Target("own", "own", ".", 1, library="example.org/lib")
+    folders = []
+    for text in ("package main", "package main // other"):
+        (module / "main.go").write_text(text)
+        folders.append(target.folder)
+
+    assert folders[0] != folders[1]
+    assert target.version == "1.2.3"
+
+
 @pytest.mark.parametrize(("text", "numbers"), [("go1.26.8", (1, 26, 8)), ("1.26", (1, 26)), ("go1.27rc1", (1, 27))])
 def test_a_version_of_go_is_numbers(text: str, numbers: tuple[int, ...]) -> None:
     assert go.version(text) == numbers

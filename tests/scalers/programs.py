@@ -1,0 +1,85 @@
+"""The programs of other people's autoscalers: which version of each, and where it is once it is built."""
+
+import subprocess
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import yaml
+from tests.cluster import build, go, programs
+from tests.cluster.cache import MissingProgramError, Say, locked, root
+from tests.cluster.programs import Target
+
+_KEDA = "github.com/kedacore/keda/v2"
+_ADAPTERS = "sigs.k8s.io/custom-metrics-apiserver"
+
+METRICS_ADAPTER = Target("metrics-adapter", "metrics-adapter", ".", 4, library=_ADAPTERS)
+KEDA = Target("keda", "keda", f"{_KEDA}/cmd/operator", 12)
+KEDA_ADAPTER = Target("keda-adapter", "keda", f"{_KEDA}/cmd/adapter", 1)
+RIGHTS = ("ClusterRole", "ClusterRoleBinding", "Role", "RoleBinding", "ServiceAccount")
+
+
+@dataclass(frozen=True, slots=True)
+class KedaPrograms:
+    """Where everything of KEDA is.
+
+    Attributes:
+        operator: Makes HPAs of ScaledObjects.
+        adapter: Serves their metrics to the API server.
+        manifests: Its namespace, kinds, account and roles, as it installs them; one YAML file.
+    """
+
+    operator: Path
+    adapter: Path
+    manifests: Path
+
+
+def ensure_metrics_adapter(say: Say = print) -> Path:
+    """The metrics adapter; built first where it is missing.
+
+    Raises:
+        MissingProgramError: It cannot be had here; one line that says what to install.
+    """
+    _ensure([METRICS_ADAPTER], say)
+    return _found(METRICS_ADAPTER)
+
+
+def ensure_keda(say: Say = print) -> KedaPrograms:
+    """KEDA; built first where it is missing. The control plane's programs are there.
+
+    Raises:
+        MissingProgramError: It cannot be had here; one line that says what to install.
+    """
+    _ensure([KEDA, KEDA_ADAPTER], say)
+    manifests = KEDA.folder / "manifests.yaml"
+    if not manifests.exists():
+        _render(manifests, say)
+    return KedaPrograms(_found(KEDA), _found(KEDA_ADAPTER), manifests)
+
+
+def _ensure(targets: Sequence[Target], say: Say) -> None:
+    if any(target.find() is None for target in targets):
+        with locked(root(), "==> another run builds programs; waiting for it", say):
+            build.build_missing(targets, say)
+
+
+def _render(manifests: Path, say: Say) -> None:
+    """What KEDA installs, less what would run in pods: here its programs are processes beside the API server."""
+    kubectl = programs.find_tool("kubectl")
+    if kubectl is None:
+        raise MissingProgramError("kubectl is missing")
+    folder = go.folder_of(go.find(say), KEDA.source, _KEDA) / "config" / "default"
+    rendered = subprocess.run([kubectl, "kustomize", folder], check=True, capture_output=True, text=True).stdout
+    kinds = ("Namespace", "CustomResourceDefinition", *RIGHTS)
+    kept = [each for each in yaml.safe_load_all(rendered) if each["kind"] in kinds]
+    manifests.parent.mkdir(parents=True, exist_ok=True)
+    unfinished = manifests.with_suffix(".unfinished")
+    unfinished.write_text(yaml.safe_dump_all(kept))
+    unfinished.rename(manifests)
+
+
+def _found(target: Target) -> Path:
+    path = target.find()
+    if path is None:
+        raise MissingProgramError(f"{target.name} is missing")
+    return path
