@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from tests.end_to_end.loads import Counted
-from tests.end_to_end.threads import Inside
+from tests.end_to_end.threads import POOLS, Inside
 
 
 @dataclass
@@ -41,14 +41,20 @@ class Report:
         lines += [f"| {name} | {it.sent} | {it.answered} | {it.retried} | {it.lost} |" for name, it in self.faults]
         return "\n".join(lines)
 
+    def table_of_threads(self) -> str:
+        """In Markdown."""
+        kinds = [*POOLS, "FFmpeg"]
+        lines = [f"| pod, with one CPU | its cores | {' | '.join(kinds)} | periods | throttled |", f"|{'---|' * 7}"]
+        for name, it in self.insides:
+            counted = " | ".join(str(it.busy[kind]) for kind in kinds)
+            cores = ", ".join(map(str, sorted(it.cores)))
+            lines.append(f"| {name} | {cores} | {counted} | {it.periods} | {it.throttled} |")
+        return "\n".join(lines)
+
     def _write(self) -> None:
         lines = ["| phase | minutes |", "|---|---|"]
         lines += [f"| {name} | {seconds / 60:.1f} |" for name, seconds in self.phases]
         lines += ["", self.table_of_faults()]
-        lines += ["", "| pod | cores | threads that computed | periods | throttled |", "|---|---|---|---|---|"]
-        lines += [
-            f"| {name} | {sorted(it.cores)} | {dict(it.busy)} | {it.periods} | {it.throttled} |"
-            for name, it in self.insides
-        ]
+        lines += ["", self.table_of_threads()]
         self.path.parent.mkdir(parents=True, exist_ok=True)
         self.path.write_text("\n".join(lines) + "\n")

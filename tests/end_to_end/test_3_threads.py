@@ -13,6 +13,9 @@ from tests.end_to_end.report import Report
 from tests.end_to_end.site import WAIT, Site
 from tests.end_to_end.threads import POOLS, Inside
 
+from documenting.pages import check_part
+from documenting.walk import shape
+
 pytestmark = pytest.mark.timeout(900)
 
 ONE_CPU: dict[str, Any] = {
@@ -23,6 +26,7 @@ ONE_CPU: dict[str, Any] = {
     "scheduling": {"nodeSelector": {"example.com/role": "system"}},
 }
 """Spec of a pool with one pod on a node whose CPUs everybody shares: the pod's one CPU is a limit over time."""
+CLIPS = ("bigbuckbunny", "carphone_distorted", "carphone_pristine", "bikes")
 TODAY = {
     "policy": "Manual",
     **dict.fromkeys(("preprocessWorkers", "videoDecodeThreads", "ffmpegThreads", "intraOpThreads"), os.cpu_count()),
@@ -49,8 +53,8 @@ def under_load(site: Site, pool: str) -> list[Inside]:
     with load(site, pool):
         for each in inside:
             each.start()
-        for _ in range(4):
-            site.encode("clips/bikes.mp4", pool=pool)
+        # At once: each pod gets some of them.
+        site.encode(*(f"clips/{name}.mp4" for name in CLIPS), pool=pool)
         for each in inside:
             each.stop()
     return inside
@@ -68,7 +72,7 @@ def test_threads_are_those_of_the_plan_on_cores_of_their_own(site: Site, report:
     planned = plan(site, "first")
     pods = under_load(site, "first")
     for each in pods:
-        report.threads("planned, static CPU manager", each)
+        report.threads("planned, cores of its own", each)
 
     assert [len(each.cores) for each in pods] == [1, 1]
     for each in pods:
@@ -89,11 +93,14 @@ def test_a_limit_over_time_is_kept_too_where_todays_way_is_throttled(site: Site,
         report.threads(name, inside)
         return inside
 
-    ours = throttled("planned, one CPU as a limit over time", ONE_CPU)
-    theirs = throttled(
-        f"{os.cpu_count()} threads of each kind, one CPU as a limit over time", {**ONE_CPU, "threads": TODAY}
-    )
+    ours = throttled("planned, limit over time", ONE_CPU)
+    theirs = throttled("a thread for each CPU of the machine, limit over time", {**ONE_CPU, "threads": TODAY})
 
     assert theirs.variables["SGLANG_ENCODER_PREPROC_WORKERS"] == str(os.cpu_count())
     assert theirs.throttled > 0
     assert ours.throttled < theirs.throttled
+
+
+def test_the_page_has_what_was_counted(report: Report) -> None:
+    assert len(report.insides) == 4
+    check_part("threads.md", "counted", report.table_of_threads(), shape)
