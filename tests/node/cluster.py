@@ -81,3 +81,7 @@ class NodeCluster:
             if node.wanted.gpus:
                 capacity = json.dumps({"status": {"capacity": {kubelet.GPU: str(node.wanted.gpus)}}})
                 kubectl("patch", "node", node.name, "--subresource=status", "--type=merge", "--patch", capacity)
+                allocatable = "{.status.allocatable." + kubelet.GPU.replace(".", r"\.") + "}"
+                kubectl(
+                    "wait", f"--for=jsonpath={allocatable}={node.wanted.gpus}", f"node/{node.name}", "--timeout=120s"
+                )
