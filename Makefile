@@ -77,6 +77,13 @@ e2e: setup ## Start real nodes on this machine (root; Linux), and do there all t
 	@$(BIN)/python -m tests.scalers metrics-adapter
 	@$(BIN)/python -m tests.node run $(abspath $(BIN)/python) -m pytest tests/end_to_end $(PYTEST_ARGS)
 
+.PHONY: e2e-keda
+e2e-keda: setup ## Build KEDA (once: 15 minutes on two slow cores), and let it scale a pool on such nodes
+	@scripts/node-packages
+	@$(BIN)/python -m tests.monitoring
+	@$(BIN)/python -m tests.scalers keda
+	@$(BIN)/python -m tests.node run $(abspath $(BIN)/python) -m pytest tests/end_to_end/keda $(PYTEST_ARGS)
+
 .PHONY: control-plane
 control-plane: setup ## Build Kubernetes' control plane for the tests (once: 15 minutes on two slow cores)
 	@$(BIN)/python -m tests.cluster build

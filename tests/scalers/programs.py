@@ -4,6 +4,7 @@ import subprocess
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import yaml
 from tests.cluster import build, go, programs
@@ -16,7 +17,7 @@ _ADAPTERS = "sigs.k8s.io/custom-metrics-apiserver"
 METRICS_ADAPTER = Target("metrics-adapter", "metrics-adapter", ".", 4, library=_ADAPTERS)
 KEDA = Target("keda", "keda", f"{_KEDA}/cmd/operator", 12)
 KEDA_ADAPTER = Target("keda-adapter", "keda", f"{_KEDA}/cmd/adapter", 1)
-RIGHTS = ("ClusterRole", "ClusterRoleBinding", "Role", "RoleBinding", "ServiceAccount")
+RIGHTS = ("Namespace", "ClusterRole", "ClusterRoleBinding", "Role", "RoleBinding", "ServiceAccount")
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,12 +27,14 @@ class KedaPrograms:
     Attributes:
         operator: Makes HPAs of ScaledObjects.
         adapter: Serves their metrics to the API server.
-        manifests: Its namespace, kinds, account and roles, as it installs them; one YAML file.
+        definitions: Of its kinds, as it installs them; one YAML file.
+        rights: Its namespace, account and roles, likewise.
     """
 
     operator: Path
     adapter: Path
-    manifests: Path
+    definitions: Path
+    rights: Path
 
 
 def ensure_metrics_adapter(say: Say = print) -> Path:
@@ -51,10 +54,12 @@ def ensure_keda(say: Say = print) -> KedaPrograms:
         MissingProgramError: It cannot be had here; one line that says what to install.
     """
     _ensure([KEDA, KEDA_ADAPTER], say)
-    manifests = KEDA.folder / "manifests.yaml"
-    if not manifests.exists():
-        _render(manifests, say)
-    return KedaPrograms(_found(KEDA), _found(KEDA_ADAPTER), manifests)
+    definitions, rights = (KEDA.folder / f"{name}.yaml" for name in ("definitions", "rights"))
+    if not (definitions.exists() and rights.exists()):
+        manifests = _rendered(say)
+        _write(definitions, [each for each in manifests if each["kind"] == "CustomResourceDefinition"])
+        _write(rights, [each for each in manifests if each["kind"] in RIGHTS])
+    return KedaPrograms(_found(KEDA), _found(KEDA_ADAPTER), definitions, rights)
 
 
 def _ensure(targets: Sequence[Target], say: Say) -> None:
@@ -63,19 +68,21 @@ def _ensure(targets: Sequence[Target], say: Say) -> None:
             build.build_missing(targets, say)
 
 
-def _render(manifests: Path, say: Say) -> None:
-    """What KEDA installs, less what would run in pods: here its programs are processes beside the API server."""
+def _rendered(say: Say) -> list[dict[str, Any]]:
+    """What KEDA installs. Its programs are no pods here, but processes beside the API server."""
     kubectl = programs.find_tool("kubectl")
     if kubectl is None:
         raise MissingProgramError("kubectl is missing")
     folder = go.folder_of(go.find(say), KEDA.source, _KEDA) / "config" / "default"
     rendered = subprocess.run([kubectl, "kustomize", folder], check=True, capture_output=True, text=True).stdout
-    kinds = ("Namespace", "CustomResourceDefinition", *RIGHTS)
-    kept = [each for each in yaml.safe_load_all(rendered) if each["kind"] in kinds]
-    manifests.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = manifests.with_suffix(".unfinished")
-    unfinished.write_text(yaml.safe_dump_all(kept))
-    unfinished.rename(manifests)
+    return list(yaml.safe_load_all(rendered))
+
+
+def _write(path: Path, objects: list[dict[str, Any]]) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    unfinished = path.with_suffix(".unfinished")
+    unfinished.write_text(yaml.safe_dump_all(objects))
+    unfinished.rename(path)
 
 
 def _found(target: Target) -> Path:
