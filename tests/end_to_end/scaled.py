@@ -3,25 +3,13 @@
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 
 from tests.cluster import audit
 from tests.end_to_end.loads import Counted, load
 from tests.end_to_end.site import NAMESPACE, WAIT, Site
 
-from documenting.pages import REPOSITORY
-from fleet_operator.specs.names import HTTP_PORT
-from showing.prometheus import Prometheus, Target, static
-
 POOL = "first"
-RULES = REPOSITORY / "charts" / "encoder-fleet" / "rules" / "encoder-fleet.yaml"
-
-
-def prometheus(site: Site, folder: Path) -> Prometheus:
-    """One that scrapes the operator's pod, whose number the autoscalers follow: only as long as it is that pod."""
-    (pod,) = site.release.pods()
-    return Prometheus(static([Target(f"{pod['status']['podIP']}:{HTTP_PORT}", {})], RULES), folder)
 
 
 def up_and_down(site: Site, backend: str, **more: Any) -> tuple[Counted, list[tuple[str, int]]]:

@@ -38,7 +38,6 @@ def prometheus(site: Site, monitoring: Monitoring, photos: Path, clips: Path) ->
     site.kubectl("label", "pod", CLIENT, *(f"{key}={value}" for key, value in LANGUAGE_SERVER.items()))
     site.kubectl("patch", "encp/first", "--type=merge", "--patch", json.dumps({"spec": CHANGES}))
     site.settled("first", 2)
-    monitoring.take(f"podMonitor/{NAMESPACE}/encoder-fleet", f"podMonitor/{NAMESPACE}/first")
 
     def addresses() -> list[str]:
         return [pod["status"]["podIP"] for pod in site.pods("first")]

@@ -6,18 +6,16 @@ import pytest
 from tests.end_to_end import scaled
 from tests.end_to_end.report import Report
 from tests.end_to_end.site import Site
+from tests.monitoring.monitoring import Monitoring
 from tests.scalers import programs
 from tests.scalers.external_metrics import HPA_USER
 from tests.scalers.metrics_adapter import MetricsAdapter
 
 
 @pytest.mark.timeout(900)
-def test_an_hpa_scales_a_pool_up_and_down(site: Site, report: Report, tmp_path: Path) -> None:
+def test_an_hpa_scales_a_pool_up_and_down(site: Site, monitoring: Monitoring, report: Report, tmp_path: Path) -> None:
     program = programs.ensure_metrics_adapter()
-    with (
-        scaled.prometheus(site, tmp_path) as prometheus,
-        MetricsAdapter(site.control_plane, program, prometheus.url, tmp_path),
-    ):
+    with MetricsAdapter(site.control_plane, program, monitoring.prometheus.url, tmp_path):
         counted, changes = scaled.up_and_down(site, "HPA")
     report.fault("an HPA scales, 1 to 2 to 1", counted)
 

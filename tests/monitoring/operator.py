@@ -56,27 +56,29 @@ class PrometheusOperator:
         self._process.end()
 
     def configuration(self) -> dict[str, Any]:
-        """Of a Prometheus in this folder, where its rules are written too."""
+        """Of a Prometheus that has the files of `rules` in this folder."""
         packed = self._packed()
         assert packed is not None, "started"
         text = gzip.decompress(base64.b64decode(packed)).decode()
-        # What a pod's other container would put in, and mount.
+        # What a pod's other container would put in.
         text = re.sub(r"\$\((\w+)\)", lambda name: {"SHARD": "0"}.get(name[1], NAME), text)
-        self._write_rules()
         return yaml.safe_load(text.replace(RULES, f"{self._folder}/rules/"))
+
+    def rules(self) -> dict[Path, str]:
+        """Files of rules."""
+        wanted = ("configmaps", "-l", f"prometheus-name={NAME}", "-o", "json")
+        maps = json.loads(self._control_plane.kubectl("get", *wanted, namespace=NAMESPACE))["items"]
+        folder = self._folder / "rules"
+        return {
+            folder / each["metadata"]["name"] / name: text
+            for each in maps
+            for name, text in each.get("data", {}).items()
+        }
 
     def _packed(self) -> str | None:
         secret = ("secret", f"prometheus-{NAME}", "-o", "json", "--ignore-not-found")
         found = self._control_plane.kubectl("get", *secret, namespace=NAMESPACE)
         return json.loads(found)["data"]["prometheus.yaml.gz"] if found else None
-
-    def _write_rules(self) -> None:
-        maps = ("configmaps", "-l", f"prometheus-name={NAME}", "-o", "json")
-        for each in json.loads(self._control_plane.kubectl("get", *maps, namespace=NAMESPACE))["items"]:
-            folder = self._folder / "rules" / each["metadata"]["name"]
-            folder.mkdir(parents=True, exist_ok=True)
-            for name, text in each.get("data", {}).items():
-                (folder / name).write_text(text)
 
 
 def _definitions() -> list[Path]:
