@@ -13,6 +13,7 @@ from dashboards.queries import Query, queries
 from tests.end_to_end.objects import NAMESPACE
 from tests.end_to_end.site import CLIENT, Site
 from tests.monitoring.monitoring import Monitoring
+from tests.node.addresses import CONTROL_PLANE
 
 from documenting.pages import DOCS, REPOSITORY, REWRITE
 from operating.operator_process import until
@@ -42,7 +43,7 @@ def prometheus(site: Site, monitoring: Monitoring, photos: Path, clips: Path) ->
     def addresses() -> list[str]:
         return [pod["status"]["podIP"] for pod in site.pods("first")]
 
-    with Load(addresses, photos / "rocket.jpg", clips / "bikes.mp4") as load:
+    with Load(addresses, photos / "rocket.jpg", clips / "bikes.mp4", CONTROL_PLANE) as load:
         until(lambda: load.failed or load.rounds >= 3)
         assert load.failed == []
         yield monitoring.prometheus

@@ -11,7 +11,7 @@ import zmq
 
 from fleet_client.protocol import Sampling
 from peer import Peer, unique_jpeg
-from speaking_sglang.language_server import language_server
+from speaking_sglang.language_server import HOST, language_server
 
 FLOOD = 24
 """Pictures at once; more patches than the pool takes in."""
@@ -24,9 +24,11 @@ class Load:
         hosts: Addresses of encoders, at which they have the ports of pods.
         photo: A JPEG.
         clip: A video.
+        here: Address of this machine, as encoders reach it.
     """
 
-    def __init__(self, hosts: Callable[[], list[str]], photo: Path, clip: Path) -> None:
+    def __init__(self, hosts: Callable[[], list[str]], photo: Path, clip: Path, here: str = HOST) -> None:
+        self._here = here
         self._hosts = hosts
         self._photo = photo
         self._clip = clip
@@ -77,6 +79,6 @@ class Load:
 
     async def _sglang(self, url: str, number: int) -> None:
         picture = base64.b64encode(unique_jpeg(self._photo, number)).decode()
-        async with language_server(url) as server:
+        async with language_server(url, self._here) as server:
             await server.ask([f"data:image/jpeg;base64,{picture}"], req_id=f"r{number}_local_part_0")
             await server.encode(["data:image/jpeg;base64,AAAA"], req_id=f"bad{number}_local_part_0")

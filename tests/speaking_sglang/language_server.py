@@ -19,6 +19,7 @@ import zmq
 import zmq.asyncio
 
 SECONDS = 90
+HOST = "127.0.0.1"
 
 
 class Modality(enum.Enum):
@@ -89,21 +90,25 @@ class LanguageServer:
         url: The encoder's.
         context: Of ZMQ.
         session: Of HTTP.
+        host: Its own address, as the encoder reaches it.
     """
 
-    def __init__(self, url: str, context: "zmq.asyncio.Context", session: aiohttp.ClientSession) -> None:
+    def __init__(
+        self, url: str, context: "zmq.asyncio.Context", session: aiohttp.ClientSession, host: str = HOST
+    ) -> None:
         self.url = url
+        self.host = host
         self.context = context
         self.session = session
         self.sockets: list[zmq.asyncio.Socket] = []
         self.socket, self.port = self.pull()
 
-    def pull(self, host: str = "127.0.0.1") -> "tuple[zmq.asyncio.Socket, int]":
+    def pull(self, host: str = "") -> "tuple[zmq.asyncio.Socket, int]":
         """One more socket that takes embeddings."""
         socket = self.context.socket(zmq.PULL)
         self.sockets.append(socket)
         socket.setsockopt(zmq.RCVHWM, 0)
-        return socket, socket.bind_to_random_port(f"tcp://{host}")
+        return socket, socket.bind_to_random_port(f"tcp://{host or self.host}")
 
     def request(self, items: Sequence[Any], modality: str = "IMAGE", **fields: Any) -> dict[str, Any]:
         """A body of `/encode` as SGLang's client sends it."""
@@ -115,7 +120,7 @@ class LanguageServer:
             "part_idx": 0,
             "req_id": "r_local_part_0",
             "modality": modality,
-            "prefill_host": "127.0.0.1",
+            "prefill_host": self.host,
             "embedding_port": self.port,
             "time_stats_json": None,
             **fields,
@@ -138,7 +143,7 @@ class LanguageServer:
 
     async def tell(self, req_id: str, port: int, count: int = 1) -> Answer:
         """`/scheduler_receive_url`, of one rank."""
-        where = f"127.0.0.1:{port}"
+        where = f"{self.host}:{port}"
         body = {"req_id": req_id, "receive_count": count, "receive_url": where, "modality": "IMAGE"}
         return await self.post("/scheduler_receive_url", body)
 
@@ -160,12 +165,12 @@ class LanguageServer:
 
 
 @asynccontextmanager
-async def language_server(url: str) -> AsyncIterator[LanguageServer]:
+async def language_server(url: str, host: str = HOST) -> AsyncIterator[LanguageServer]:
     context = zmq.asyncio.Context()
     connector = aiohttp.TCPConnector(limit=0, force_close=True)  # as SGLang's client: a connection for each request
     try:
         async with aiohttp.ClientSession(connector=connector, timeout=aiohttp.ClientTimeout(SECONDS)) as session:
-            server = LanguageServer(url, context, session)
+            server = LanguageServer(url, context, session, host)
             try:
                 yield server
             finally:
