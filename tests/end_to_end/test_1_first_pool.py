@@ -51,7 +51,7 @@ def test_pods_are_where_their_gpus_are(site: Site) -> None:
 
 def test_monitors_rules_and_dashboards_are_a_matter_of_values(site: Site) -> None:
     on = {"enabled": True}
-    site.release.upgrade(monitor={"kind": "PodMonitor"}, rules=on, dashboards=on)
+    site.release.upgrade(monitor={"kind": "PodMonitor", "interval": "15s"}, rules=on, dashboards=on)
     for kind, count in (("podmonitors", 2), ("prometheusrules", 1), ("configmaps -l grafana_dashboard=1", 4)):
         assert len(site.get(*kind.split())["items"]) == count
 

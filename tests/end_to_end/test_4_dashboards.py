@@ -22,6 +22,8 @@ from showing.prometheus import Prometheus
 
 pytestmark = pytest.mark.timeout(900)
 
+SCRAPE_SECONDS = 15
+"""Of the pools' monitors."""
 MINUTES = 10
 """In a picture: pods come and go in them, by the faults of before."""
 DASHBOARDS = REPOSITORY / "charts" / "encoder-fleet" / "dashboards"
@@ -70,7 +72,7 @@ def test_every_panel_has_an_answer(prometheus: Prometheus, name: str) -> None:
 
 def test_the_pictures_of_the_docs_can_be_drawn(prometheus: Prometheus) -> None:
     folder = DOCS / "pictures" if os.environ.get(REWRITE) else REPOSITORY / "build" / "pictures"
-    shown = window(time.time(), MINUTES, scrape_interval=5)
+    shown = window(time.time(), MINUTES, scrape_interval=SCRAPE_SECONDS)
     drawn = pictures(prometheus.url, folder, shown, {"pool": "first", "namespace": NAMESPACE})
 
     assert [(name, panel) for name, each in drawn.items() for panel in each.empty] == []
