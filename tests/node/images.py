@@ -95,7 +95,7 @@ class _Builder:
 
     def of_repository(self, name: str, what: str, *arguments: str) -> Image:
         """The image of `what`, operator or encoder."""
-        content = [path.read_bytes() for path in _sources(what)]
+        content = [path.read_bytes() for path in sources(what)]
         image = _image(name, *content, " ".join(arguments).encode())
         if image.built not in self._there:
             self._say(f"==> building the image of the {what} (minutes where nothing of it is kept)")
@@ -153,9 +153,9 @@ def _buildah(command: str, *arguments: str) -> str:
     return _run("buildah", *places, command, *arguments)
 
 
-def _sources(what: str) -> Iterator[Path]:
+def sources(what: str) -> Iterator[Path]:
     """Every file that the image of the operator or encoder is made of."""
-    yield from (REPOSITORY / name for name in (*FILES, f"requirements/{what}.txt"))
+    yield from (REPOSITORY / name for name in (*FILES, "requirements/build.txt", f"requirements/{what}.txt"))
     for name in SOURCES:
         files = (path for path in (REPOSITORY / name).rglob("*") if path.is_file())
         yield from sorted(path for path in files if "__pycache__" not in path.parts)
