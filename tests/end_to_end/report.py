@@ -44,7 +44,10 @@ class Report:
     def table_of_threads(self) -> str:
         """In Markdown."""
         kinds = [*POOLS, "FFmpeg"]
-        lines = [f"| pod, with one CPU | its cores | {' | '.join(kinds)} | periods | throttled |", f"|{'---|' * (len(kinds) + 4)}"]
+        lines = [
+            f"| pod, with one CPU | its cores | {' | '.join(kinds)} | periods | throttled |",
+            f"|{'---|' * (len(kinds) + 4)}",
+        ]
         for name, it in self.insides:
             counted = " | ".join(str(it.busy[kind]) for kind in kinds)
             cores = ", ".join(map(str, sorted(it.cores)))
