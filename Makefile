@@ -121,7 +121,8 @@ dashboards: setup ## Make the chart's Grafana dashboards from dashboards/
 requirements: $(UV) ## Pin the newest packages that pyproject.toml allows
 	@$(COMPILE) --upgrade --all-extras pyproject.toml -o requirements/dev.txt
 	@$(COMPILE) --upgrade tests/interop/requirements.in -o tests/interop/requirements.txt
-	@# For images, by hash; the same versions as above.
+	@# For images, by hash; the same versions as above. The first is what builds them.
+	@$(COMPILE) --generate-hashes --constraints requirements/dev.txt requirements/build.in -o requirements/build.txt
 	@$(COMPILE) --generate-hashes --constraints requirements/dev.txt --extra operator \
 	  --excludes requirements/not-in-operator.txt pyproject.toml -o requirements/operator.txt
 	@$(COMPILE) --generate-hashes --constraints requirements/dev.txt --extra encoder pyproject.toml -o requirements/encoder.txt

@@ -6,6 +6,7 @@ from dashboards.board import ENCODER, POOL, Section, address, board
 from dashboards.panels import BAD, FAIR, GOOD, Line, graph, listing, number, states
 from dashboards.promql import (
     ENCODERS,
+    LOADED,
     POOLS,
     TURNED_AWAY,
     WORK,
@@ -80,7 +81,9 @@ def _now() -> Section:
                 "Fingerprints of model and processor among the replicas. More than 1 for longer than a rollout takes: "
                 "embeddings of different ones must not be mixed.",
                 "none",
-                Line(f"count(count by (fingerprint) (encoder_build_info{{{ENCODERS}}}))", "models"),
+                Line(
+                    f"count({gauge('encoder_build_info', ENCODERS, LOADED, by='fingerprint', how='count')})", "models"
+                ),
                 steps={2: BAD},
             ),
         ],

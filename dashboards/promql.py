@@ -10,6 +10,8 @@ ENCODERS = 'namespace=~"$namespace", pool=~"$pool"'
 """Series of encoders, of the chosen pools."""
 REPLICA = f'{ENCODERS}, pod=~"$replica"'
 """Series of one encoder."""
+LOADED = 'fingerprint!=""'
+"""Encoders that have read their weights: before, nobody can tell what they are."""
 OPERATORS = ""
 """The operator's own series, which have no pool to choose by."""
 

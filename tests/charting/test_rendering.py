@@ -236,5 +236,24 @@ def test_rules_come_as_they_are(control_plane: ControlPlane) -> None:
     assert rule["spec"] == yaml.safe_load((CHART / "rules" / "encoder-fleet.yaml").read_text())
 
 
+def test_a_runbook_is_a_link_where_it_is_said_where_pages_are(control_plane: ControlPlane) -> None:
+    def annotations(**values: Any) -> list[dict[str, str]]:
+        groups = only(render(control_plane, rules={"enabled": True, **values}), "PrometheusRule")["spec"]["groups"]
+        return [rule["annotations"] for group in groups for rule in group["rules"] if "alert" in rule]
+
+    plain = annotations()
+    linked = annotations(runbookBase="https://git.example.com/fleet/-/blob/v0.1.0/")
+    assert [each.pop("runbook_url") for each in linked] == [
+        f"https://git.example.com/fleet/-/blob/v0.1.0/{each.pop('runbook')}" for each in plain
+    ]
+    assert linked == plain
+
+
+@pytest.mark.parametrize("base", ["docs", "ftp://host", "https://host/a b", "https://host/#x"])
+def test_a_base_of_runbooks_that_makes_no_link_is_refused(control_plane: ControlPlane, base: str) -> None:
+    with pytest.raises(CommandFailedError, match=r"'/rules/runbookBase'"):
+        render(control_plane, rules={"enabled": True, "runbookBase": base})
+
+
 def test_neither_comes_where_nobody_asked(control_plane: ControlPlane) -> None:
     assert {each["kind"] for each in render(control_plane)} & {"ConfigMap", "PrometheusRule"} == set()

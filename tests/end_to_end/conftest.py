@@ -17,10 +17,14 @@ from tests.node.node import Wanted
 
 NODES = (
     Wanted("system", labels={"example.com/role": "system"}),
-    # The CPU that is left to everybody is another one in each: together they use both of this machine.
+    # The CPU that is left to everybody is another one in each: together they use all of this machine.
     Wanted("encoders-1", labels={"example.com/role": "encoders"}, gpus=1, shared_cpu=0),
     Wanted("encoders-2", labels={"example.com/role": "encoders"}, gpus=1, shared_cpu=1),
 )
+
+
+CPUS = 2
+"""One that a node leaves to everybody, and one for a pod."""
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -28,6 +32,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     if sandbox.INSIDE not in os.environ:
         for item in items:
             item.add_marker(pytest.mark.skip(reason="wants namespaces of its own: run `make e2e`"))
+    elif (cpus := os.cpu_count() or 1) < CPUS:
+        raise pytest.UsageError(f"nodes of which pods get CPUs of their own want {CPUS} CPUs; this machine has {cpus}")
 
 
 REPORT = Report(Path(os.environ.get("E2E_REPORT", "build/e2e.md")))
@@ -40,8 +46,8 @@ def pytest_runtest_logreport(report: pytest.TestReport) -> None:
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """The whole report, also where nobody opens the file."""
-    if REPORT.path.exists():
+    """The whole report, also where nobody opens the file; not that of an earlier run."""
+    if REPORT.phases:
         terminalreporter.write_sep("=", str(REPORT.path))
         terminalreporter.write(REPORT.path.read_text())
 

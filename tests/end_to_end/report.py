@@ -1,5 +1,6 @@
 """What the run found, as a file: minutes of each phase, and the table of faults."""
 
+import os
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -45,13 +46,14 @@ class Report:
         """In Markdown."""
         kinds = [*POOLS, "FFmpeg"]
         lines = [
-            f"| pod, with one CPU | its cores | {' | '.join(kinds)} | periods | throttled |",
+            f"| pod | its cores | {' | '.join(kinds)} | periods | throttled |",
             f"|{'---|' * (len(kinds) + 4)}",
         ]
         for name, it in self.insides:
             counted = " | ".join(str(it.busy[kind]) for kind in kinds)
-            cores = ", ".join(map(str, sorted(it.cores)))
-            lines.append(f"| {name} | {cores} | {counted} | {it.periods} | {it.throttled} |")
+            lines.append(
+                f"| {name} | {len(it.cores)} of {os.cpu_count()} | {counted} | {it.periods} | {it.throttled} |"
+            )
         return "\n".join(lines)
 
     def _write(self) -> None:

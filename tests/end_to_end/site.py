@@ -79,7 +79,7 @@ class Site:
     def group(self, pod: Object) -> Path:
         """The control group of the pod's container, which knows its CPU time."""
         container = pod["status"]["containerStatuses"][0]["containerID"].rpartition("/")[2]
-        (group,) = (cgroups.ROOT / "cpu" / CGROUP.lstrip("/")).rglob(container)
+        (group,) = cgroups.of_cpu_time(CGROUP).rglob(container)
         return group
 
     def pid(self, pod: Object) -> int:

@@ -49,9 +49,11 @@ def kill_container(site: Site) -> None:
 
 def drain(site: Site) -> None:
     node = site.pods("first")[0]["spec"]["nodeName"]
-    site.control_plane.kubectl("drain", node, "--ignore-daemonsets", "--delete-emptydir-data", WAIT)
-    site.kubectl("wait", "--for=jsonpath={.status.readyReplicas}=1", "encp/first", WAIT)
-    site.control_plane.kubectl("uncordon", node)
+    try:
+        site.control_plane.kubectl("drain", node, "--ignore-daemonsets", "--delete-emptydir-data", WAIT)
+        site.kubectl("wait", "--for=jsonpath={.status.readyReplicas}=1", "encp/first", WAIT)
+    finally:
+        site.control_plane.kubectl("uncordon", node)
     site.settled("first", 2)
 
 

@@ -27,9 +27,10 @@ ONE_CPU: dict[str, Any] = {
 }
 """Spec of a pool with one pod on a node whose CPUs everybody shares: the pod's one CPU is a limit over time."""
 CLIPS = ("bigbuckbunny", "carphone_distorted", "carphone_pristine", "bikes")
+CPUS = os.cpu_count() or 1
 TODAY = {
     "policy": "Manual",
-    **dict.fromkeys(("preprocessWorkers", "videoDecodeThreads", "ffmpegThreads", "intraOpThreads"), os.cpu_count()),
+    **dict.fromkeys(("preprocessWorkers", "videoDecodeThreads", "ffmpegThreads", "intraOpThreads"), CPUS),
 }
 
 
@@ -62,7 +63,7 @@ def under_load(site: Site, pool: str) -> list[Inside]:
 
 def test_variables_are_those_of_the_plan(site: Site) -> None:
     planned = plan(site, "first")
-    assert planned["ENCODERFLEET_CPUS"] == "1"
+    assert int(planned["ENCODERFLEET_CPUS"]) == CPUS - 1, "all but the one that the kubelet leaves to everybody"
     for pod in site.pods("first"):
         variables = Inside(site, pod).variables
         assert {name: variables.get(name) for name in planned} == planned
@@ -74,13 +75,15 @@ def test_threads_are_those_of_the_plan_on_cores_of_their_own(site: Site, report:
     for each in pods:
         report.threads("planned, cores of its own", each)
 
-    assert [len(each.cores) for each in pods] == [1, 1]
+    assert len(pods) == 2
     for each in pods:
+        assert len(each.cores) == int(planned["ENCODERFLEET_CPUS"])
         node = each.pod["spec"]["nodeName"]
         others = site.control_plane.kubectl("get", "pods", "-A", "-o", "json", f"--field-selector=spec.nodeName={node}")
         assert others.count('"kind": "Pod"') == 1, "nobody else is there that could have the core"
         for pool, variable in POOLS.items():
-            assert each.busy[pool] == int(planned[variable]), each.busy
+            # All of them on a machine of two CPUs. On a larger one, this load may not want all.
+            assert 0 < each.busy[pool] <= int(planned[variable]), each.busy
         assert each.busy["FFmpeg"] == 0, "its threads are the decoders' own"
         assert each.throttled == 0
 
@@ -100,7 +103,7 @@ def test_a_limit_over_time_is_kept_too_where_todays_way_is_throttled(site: Site,
     # A machine that others use too has no CPU to spare in which it would be held back.
     theirs = throttled("a thread for each CPU of the machine, limit over time", {**ONE_CPU, "threads": TODAY}, tries=3)
 
-    assert theirs.variables["SGLANG_ENCODER_PREPROC_WORKERS"] == str(os.cpu_count())
+    assert theirs.variables["SGLANG_ENCODER_PREPROC_WORKERS"] == str(CPUS)
     assert theirs.throttled > 0
     assert ours.throttled / ours.periods < theirs.throttled / theirs.periods
 

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 
 from tests.cluster import build
 from tests.cluster.cache import MissingProgramError
-from tests.node import images, programs, sandbox, stores
+from tests.node import images, kernel, programs, sandbox, stores
 
 
 @contextmanager
@@ -22,6 +22,13 @@ def phase(name: str) -> Iterator[None]:
         print(f"==> {name}: {seconds / 60:.1f} min")
 
 
+def end_in_order() -> None:
+    """Whoever ends us, what a run changed is put back, as after Ctrl-C."""
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # `nohup` wants it ignored
+        signal.signal(signal.SIGHUP, signal.default_int_handler)
+
+
 def main(arguments: Sequence[str]) -> int:
     """Do what the command line says; the exit code."""
     parser = argparse.ArgumentParser(prog="python -m tests.node", description=__doc__)
@@ -30,18 +37,21 @@ def main(arguments: Sequence[str]) -> int:
     run = commands.add_parser("run", help="build, run a command in namespaces of its own, and leave nothing behind")
     run.add_argument("program", nargs=argparse.REMAINDER)
     options = parser.parse_args(arguments)
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    end_in_order()
     try:
+        if options.command == "run":
+            kernel.check()
         with phase("control plane"):
             build.ensure()
         with phase("programs of nodes"):
             made = programs.ensure()
-        with phase("images"):
-            built = images.ensure(made.coredns)
-        with phase("images, unpacked"):
-            store = stores.ensure(made, built)
-        with phase("the run"):
-            return sandbox.run(options.program, store, os.environ) if options.command == "run" else 0
+        with sandbox.alone():
+            with phase("images"):
+                built = images.ensure(made.coredns)
+            with phase("images, unpacked"):
+                store = stores.ensure(made, built)
+            with phase("the run"):
+                return sandbox.run(options.program, store, os.environ) if options.command == "run" else 0
     except MissingProgramError as error:
         print(f"node: {error}", file=sys.stderr)
         return 1

@@ -23,6 +23,7 @@ ENCODER = "docker.io/library/encoderfleet-encoder:0.1.0"
 
 BUSYBOX = Path("/bin/busybox")
 SUITE = "bookworm"
+BASE = f"localhost/base:{SUITE}"
 UNUSED = ("usr/share/doc", "usr/share/man", "usr/share/info", "usr/share/locale", "usr/share/lintian")
 """What images of Debian leave out."""
 SOURCES = ("operator", "encoder", "cli", "machine", "compatibility")
@@ -54,7 +55,7 @@ def export(image: Image, archive: Path) -> None:
 
 
 def ensure(coredns: Path, say: Say = print) -> list[Image]:
-    """All images; what is missing is built first.
+    """All images; what is missing is built first. The caller is `sandbox.alone`, as other versions are removed.
 
     Args:
         coredns: The program.
@@ -83,30 +84,30 @@ class _Builder:
         """An image with one static program."""
         if not program.exists():
             raise MissingProgramError(f"{program} is missing: install the package {program.name}-static")
-        image = _image(name, program.read_bytes())
+        entry = ", ".join(f'"{each}"' for each in command)
+        text = f"FROM scratch\nCOPY {program.name} /{program.name}\nUSER 65532:65532\nENTRYPOINT [{entry}]\n"
+        image = _image(name, program.read_bytes(), text.encode())
         if image.built not in self._there:
             with tempfile.TemporaryDirectory() as context:
                 shutil.copy(program, Path(context) / program.name)
-                entry = ", ".join(f'"{each}"' for each in command)
-                text = f"FROM scratch\nCOPY {program.name} /{program.name}\nUSER 65532:65532\nENTRYPOINT [{entry}]\n"
                 (Path(context) / "Dockerfile").write_text(text)
                 self._build(image, Path(context) / "Dockerfile", Path(context))
         return image
 
     def of_repository(self, name: str, what: str, *arguments: str) -> Image:
         """The image of `what`, operator or encoder."""
-        content = [path.read_bytes() for path in _sources(what)]
+        content = [path.read_bytes() for path in sources(what)]
         image = _image(name, *content, " ".join(arguments).encode())
         if image.built not in self._there:
             self._say(f"==> building the image of the {what} (minutes where nothing of it is kept)")
             self._base()
-            wanted = [f"--build-arg={each}" for each in ("BASE=localhost/base", *arguments)]
+            wanted = [f"--build-arg={each}" for each in (f"BASE={BASE}", *arguments)]
             self._build(image, REPOSITORY / what / "Dockerfile", REPOSITORY, *wanted)
         return image
 
     def _base(self) -> None:
         """What `python:3-slim` is elsewhere: Debian with Python, and little else."""
-        if "localhost/base:latest" in self._there:
+        if BASE in self._there:
             return
         self._say("==> making a base image from Debian's packages")
         with tempfile.TemporaryDirectory(dir=cache("images")) as scratch:
@@ -119,7 +120,7 @@ class _Builder:
                 (root / each).mkdir(parents=True)
             _run("tar", "-C", str(root), "--sort=name", "-cf", f"{scratch}/base.tar", ".")
             (Path(scratch) / "Dockerfile").write_text('FROM scratch\nADD base.tar /\nCMD ["python3"]\n')
-            _buildah("bud", "--tag=localhost/base", scratch)
+            _buildah("bud", f"--tag={BASE}", scratch)
 
     def _build(self, image: Image, dockerfile: Path, context: Path, *arguments: str) -> None:
         with tempfile.TemporaryDirectory() as scratch:
@@ -153,9 +154,9 @@ def _buildah(command: str, *arguments: str) -> str:
     return _run("buildah", *places, command, *arguments)
 
 
-def _sources(what: str) -> Iterator[Path]:
+def sources(what: str) -> Iterator[Path]:
     """Every file that the image of the operator or encoder is made of."""
-    yield from (REPOSITORY / name for name in (*FILES, f"requirements/{what}.txt"))
+    yield from (REPOSITORY / name for name in (*FILES, "requirements/build.txt", f"requirements/{what}.txt"))
     for name in SOURCES:
         files = (path for path in (REPOSITORY / name).rglob("*") if path.is_file())
         yield from sorted(path for path in files if "__pycache__" not in path.parts)

@@ -39,7 +39,9 @@ def _add(place: Place) -> None:
     _ip(*inside, "address", "add", f"{place.address}/{NODES.prefixlen}", "dev", theirs)
     _ip(*inside, "link", "set", theirs, "up")
     _ip(*inside, "route", "add", "default", "via", CONTROL_PLANE)
-    subprocess.run(within(place, ["sysctl", "-qw", "net.ipv4.ip_forward=1"]), check=True)
+    # The latter so that answers of a pod to another on its bridge, asked through a Service, find their way back.
+    for setting in ("net.ipv4.ip_forward=1", "net.bridge.bridge-nf-call-iptables=1"):
+        subprocess.run(within(place, ["sysctl", "-qw", setting]), check=True)
 
 
 def _ip(*arguments: str) -> None:

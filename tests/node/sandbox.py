@@ -1,4 +1,6 @@
-"""Namespaces of our own for a command: network, mounts and processes. Whatever happens to it, nothing of it is left.
+"""Namespaces of our own for a command: network, mounts and processes.
+
+Whatever happens to the command, nothing of it is left; where we ourselves are killed, the next run clears up.
 
 Nodes change a machine: bridges, firewall rules, mounts, control groups, settings of the kernel. In here they change
 their own, which go with the last process; and that ends when the first one does, for all that it started.
@@ -13,15 +15,13 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from tests.cluster.cache import cache, locked
-from tests.node import cgroups
+from tests.node import cgroups, kernel
 
 CGROUP = "/encoderfleet-nodes"
 INSIDE = "ENCODERFLEET_NODES_FOLDER"
 """Variable of who runs in here: a folder for what goes with the run, as nothing can be removed while containers run."""
 STORE = "ENCODERFLEET_NODES_STORE"
 """Variable: what `stores.ensure` gave. In here nothing can be built: there is no network."""
-KEPT = ("kernel/panic", "kernel/panic_on_oops", "vm/overcommit_memory", "vm/panic_on_oom")
-"""Settings of the whole machine that a kubelet changes."""
 
 _PREPARE = """
 mount --make-rshared /
@@ -34,15 +34,21 @@ exec "$@"
 """
 
 
+@contextmanager
+def alone() -> Iterator[None]:
+    """Nobody else's nodes run meanwhile, and nobody else makes images or removes those that nodes are made of."""
+    with locked(cache("nodes"), "==> other nodes run on this machine; waiting for their end", print):
+        yield
+
+
 def run(command: Sequence[str], store: Path, environment: Mapping[str, str]) -> int:
-    """Run the command in namespaces of its own, with images for nodes; its exit code. One run at a time."""
+    """Run the command in namespaces of its own, with images for nodes; its exit code. The caller is `alone`."""
     # Where this process is killed, all in there are.
     tied = ["setpriv", "--pdeathsig=KILL", "--"]
     unshare = [*tied, "unshare", "--net", "--mount", "--pid", "--ipc", "--fork", "--kill-child", "--mount-proc"]
     program = [*unshare, "--", "bash", "-euc", _PREPARE, "prepare", *command]
     runs = cache("nodes")
-    others = "==> other nodes run on this machine; waiting for their end"
-    with locked(runs, others, print), _kernel_settings(), _control_group(), _folder(runs) as folder:
+    with kernel.kept(runs / "kernel.json"), _control_group(), _folder(runs) as folder:
         return subprocess.run(program, env={**environment, INSIDE: str(folder), STORE: str(store)}).returncode
 
 
@@ -55,18 +61,6 @@ def _folder(runs: Path) -> Iterator[Path]:
         yield folder
     finally:
         shutil.rmtree(folder, ignore_errors=True)
-
-
-@contextmanager
-def _kernel_settings() -> Iterator[None]:
-    before = {name: path.read_text() for name in KEPT if (path := Path("/proc/sys") / name).exists()}
-    try:
-        yield
-    finally:
-        for name, value in before.items():
-            path = Path("/proc/sys") / name
-            if path.read_text() != value:
-                path.write_text(value)
 
 
 @contextmanager

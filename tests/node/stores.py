@@ -21,7 +21,7 @@ NAMESPACE = "k8s.io"
 
 
 def ensure(programs: NodePrograms, images: Sequence[Image], say: Say = print) -> Path:
-    """The folder of a containerd that has the images."""
+    """The folder of a containerd that has the images; the caller is `sandbox.alone`, as all others are removed."""
     names = "\n".join(image.built for image in images)
     place = cache("images") / f"store-{hashlib.sha256(names.encode()).hexdigest()[:16]}"
     with locked(cache("images"), "==> another run unpacks images; waiting for it", say):
