@@ -267,21 +267,3 @@ class Endpoint:
         """It served an item: open the window a little."""
         if self.welcome is not None:
             self.window = min(float(max(1, self.welcome.max_pending_patches)), self.window + work.patches / 4)
-
-
-def normalise(address: str) -> str:
-    """`host:port` as `tcp://host:port`; `tcp://` and `ipc://` addresses as they are.
-
-    Raises:
-        ValueError: It is none of these; says what an address looks like.
-    """
-    text = address.strip()
-    scheme, separator, rest = text.rpartition("://")
-    if separator and scheme == "ipc" and rest:
-        return text
-    host, colon, port = rest.rpartition(":")
-    bare_ipv6 = ":" in host and not (host.startswith("[") and host.endswith("]"))
-    valid_port = port.isascii() and port.isdigit() and 0 < int(port) < 65536
-    if scheme in ("", "tcp") and colon and host and not bare_ipv6 and valid_port and "/" not in host:
-        return f"tcp://{host}:{port}"
-    raise ValueError(f"{address!r} is not an endpoint: write tcp://HOST:5570, HOST:5570 or ipc:///path")
