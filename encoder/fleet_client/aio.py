@@ -8,9 +8,10 @@ from types import TracebackType
 from typing import Literal, Self, overload
 
 from fleet_client import errors, tensors
+from fleet_client.addresses import normalise
+from fleet_client.calls import Call
 from fleet_client.encoding import Encoding
-from fleet_client.endpoint import normalise
-from fleet_client.engine import Call, Engine
+from fleet_client.engine import Engine
 from fleet_client.media import Media
 from fleet_client.protocol import Welcome
 

@@ -32,7 +32,7 @@ def fair_share(endpoints: Collection[Endpoint], items: int, settled_at: float, n
     """How many of the `items` one encoder may hold until `settled_at`, when those that are there have answered."""
     if now >= settled_at:
         return math.inf
-    return math.ceil(items / sum(each.phase is not Phase.MISMATCHED for each in endpoints))
+    return math.ceil(items / max(1, sum(each.phase is not Phase.MISMATCHED for each in endpoints)))
 
 
 def candidates(endpoints: Iterable[Endpoint], job: Job, besides: str = "") -> list[Endpoint]:
@@ -45,7 +45,7 @@ class Openings:
     """The encoders that have room at one moment; tell it by `changed` what was given away.
 
     Args:
-        endpoints: All of them.
+        endpoints: All that may get something new.
         modalities: Of the items that wait.
         share: How many items one may hold.
     """

@@ -49,7 +49,7 @@ class Endpoint:
     """State of one encoder as this client sees it.
 
     Attributes:
-        address: As the caller wrote it, normalised.
+        address: Normalised: as the caller wrote it, or one of those that its name stands for.
         phase: Of the connection.
         problem: Why it is not serving, for a person.
         welcome: What it said about itself on this connection.
@@ -67,7 +67,7 @@ class Endpoint:
         heard: When it last sent anything.
         greet_at: When to say Hello (again).
         down_since: When it was last seen going, or first looked for.
-        leaving: It is none of ours any more: nothing new, and its last answers are waited for.
+        leaving: It is none of ours any more: its last answers are waited for, and the router asks it for nothing new.
         used: Number of the last choice: among equals, the one that waited longest is taken.
     """
 
@@ -104,7 +104,7 @@ class Endpoint:
 
     def ready(self, now: float, pressed: bool = False) -> bool:
         """Whether it may get an item now, were it empty; `pressed` where nobody is well, and failing ones must do."""
-        if self.phase is not Phase.SERVING or self.leaving or now < self.busy_until or self.alone:
+        if self.phase is not Phase.SERVING or now < self.busy_until or self.alone:
             return False
         return pressed or not self.streak or now >= self.retry_at
 
@@ -164,7 +164,7 @@ class Endpoint:
 
     def limit(self, modality: Modality) -> float:
         """Bytes of the largest item that it takes; infinite while it has not said, negative where it takes none."""
-        if self.phase is Phase.MISMATCHED or self.leaving:
+        if self.phase is Phase.MISMATCHED:
             return -1.0
         if self.welcome is None:
             return float("inf")
@@ -267,21 +267,3 @@ class Endpoint:
         """It served an item: open the window a little."""
         if self.welcome is not None:
             self.window = min(float(max(1, self.welcome.max_pending_patches)), self.window + work.patches / 4)
-
-
-def normalise(address: str) -> str:
-    """`host:port` as `tcp://host:port`; `tcp://` and `ipc://` addresses as they are.
-
-    Raises:
-        ValueError: It is none of these; says what an address looks like.
-    """
-    text = address.strip()
-    scheme, separator, rest = text.rpartition("://")
-    if separator and scheme == "ipc" and rest:
-        return text
-    host, colon, port = rest.rpartition(":")
-    bare_ipv6 = ":" in host and not (host.startswith("[") and host.endswith("]"))
-    valid_port = port.isascii() and port.isdigit() and 0 < int(port) < 65536
-    if scheme in ("", "tcp") and colon and host and not bare_ipv6 and valid_port and "/" not in host:
-        return f"tcp://{host}:{port}"
-    raise ValueError(f"{address!r} is not an endpoint: write tcp://HOST:5570, HOST:5570 or ipc:///path")

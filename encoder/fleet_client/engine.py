@@ -5,54 +5,26 @@ import itertools
 import logging
 import math
 import secrets
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from time import monotonic
 
-import zmq
+import zmq.asyncio
 
 from fleet_client import disk, errors, inbox, media, verdicts
-from fleet_client.connection import BROKEN, UNRESOLVED, Connection, Frames, context_for, no_sockets
+from fleet_client.addresses import split
+from fleet_client.calls import Call, message
+from fleet_client.connection import BROKEN, Connection, Frames
+from fleet_client.connections import LINGER_SECONDS, Connections
 from fleet_client.disk import Disk
-from fleet_client.endpoint import Endpoint, Phase
+from fleet_client.endpoint import Phase
 from fleet_client.jobs import Abandon, Action, Fail, Greet, Job, Part, Send
-from fleet_client.names import Names, split
-from fleet_client.protocol import Cancel, Encode, Hello, Item, Load, Welcome, pack
+from fleet_client.names import Lookup, Names, look_up
+from fleet_client.protocol import Cancel, Hello, Load, Welcome, pack
 from fleet_client.routing import Router
 
-LINGER_SECONDS = 0.25
-"""How long a closing client waits for its last Cancels to leave."""
-
-MAX_TIMEOUT_SECONDS = 24 * 3600
-"""Encoders refuse longer ones; the client keeps its deadline itself, however long."""
-
-MAX_OF_A_NAME = 1024
-"""Encoders that a name stands for; room for their sockets costs nothing until they are made."""
-
 _log = logging.getLogger("fleet_client")
-
-
-@dataclass(slots=True, eq=False)
-class Call:
-    """One item that somebody waits for.
-
-    Attributes:
-        done: Resolves to the answer, or to the exception as a value.
-        ended: When it did.
-        endpoint: The encoder that answered.
-        attempts: How often the item was sent.
-    """
-
-    id: str
-    item: media.Media
-    deadline: float
-    started: float
-    done: asyncio.Future[inbox.Answer | errors.EncodeError]
-    ended: float = 0.0
-    endpoint: str = ""
-    attempts: int = 0
 
 
 class Engine:
@@ -61,13 +33,14 @@ class Engine:
     Args:
         addresses: Of the encoders, normalised.
         name: Of the client, for the encoders' logs.
+        lookup: Of hosts.
 
     Raises:
         ValueError: libzmq does not accept an address.
         OSError: This process may not have sockets enough; says what to raise.
     """
 
-    def __init__(self, addresses: Iterable[str], name: str) -> None:
+    def __init__(self, addresses: Iterable[str], name: str, lookup: Lookup = look_up) -> None:
         self.loop = asyncio.get_running_loop()
         self._name = name
         self._router = Router(addresses, monotonic())
@@ -80,20 +53,9 @@ class Engine:
         self._warned = False
         numeric = [address for address in self._router.endpoints if split(address) is None]
         named = len(self._router.endpoints) - len(numeric)
-        self._context = context_for(len(numeric) + MAX_OF_A_NAME * named)
-        self._connections: dict[str, Connection] = {}
-        self._ended: list[asyncio.Task[None]] = []
-        try:
-            for address in numeric:
-                self._connections[address] = self._connect(address)
-        except (ValueError, zmq.ZMQError) as error:
-            for connection in self._connections.values():
-                connection.close(0.0)
-            self._context.destroy(0)
-            if isinstance(error, zmq.ZMQError):
-                raise no_sockets(len(numeric), error) from error
-            raise
-        self._names = Names(self._router.endpoints, self._meet, self._unresolved)
+        self._connections = Connections(numeric, named, self._connect)
+        self._names = Names(self._router.endpoints, self._meet, self._connected, lookup)
+        self._meet(self._names.addresses, self._names.problems)
 
     # For callers.
 
@@ -127,15 +89,15 @@ class Engine:
         try:
             async with asyncio.timeout(timeout):
                 while not self._closed:
-                    known = {each.address: each.welcome for each in self._endpoints if each.welcome is not None}
+                    known = {each.address: each.welcome for each in self._router.staying if each.welcome}
                     if known:
                         return known
-                    if all(each.phase is Phase.MISMATCHED for each in self._endpoints):
-                        raise verdicts.unreachable(self._endpoints)
+                    if all(each.phase is Phase.MISMATCHED for each in self._router.staying):
+                        raise verdicts.unreachable(self._router.staying)
                     self._news.clear()
                     await self._news.wait()
         except TimeoutError:
-            raise verdicts.unreachable(self._endpoints) from None
+            raise verdicts.unreachable(self._router.staying) from None
         raise errors.ClientClosed("the client was closed meanwhile: make a new one")
 
     async def close(self) -> None:
@@ -150,49 +112,38 @@ class Engine:
         goodbyes = [action for action in self._router.decide(monotonic()) if isinstance(action, Abandon)]
         for action in goodbyes:
             self._act(action)
-        tasks = self._disk.close() + self._names.close() + self._ended
-        for connection in self._connections.values():
-            tasks += connection.close(LINGER_SECONDS if goodbyes else 0.0)
+        tasks = self._disk.close() + self._names.close()
+        tasks += self._connections.close(LINGER_SECONDS if goodbyes else 0.0)
         await asyncio.gather(*tasks, return_exceptions=True)
-        try:
-            await asyncio.to_thread(self._context.term)
-        except RuntimeError:  # the interpreter is going down: no more threads
-            self._context.term()
+        await self._connections.term()
 
     # From the sockets to the router.
 
-    @property
-    def _endpoints(self) -> list[Endpoint]:
-        return [*self._router.endpoints.values()]
-
-    def _connect(self, address: str) -> Connection:
+    def _connect(self, context: zmq.asyncio.Context, address: str) -> Connection:
         def told(event: Callable[[float], None]) -> None:
             event(monotonic())
             self._news.set()
             self._soon()
 
         return Connection(
-            self._context,
+            context,
             address,
             on_up=lambda: told(lambda now: self._router.connected(address, now)),
             on_down=lambda problem: told(lambda now: self._router.lost(address, problem, now)),
             on_message=lambda frames: told(lambda now: self._read(address, frames, now)),
         )
 
-    def _meet(self, addresses: list[str]) -> None:
-        """Names have these addresses now."""
-        for address in [each for each in addresses if each not in self._connections and split(each) is None]:
-            try:
-                self._connections[address] = self._connect(address)
-            except (ValueError, zmq.ZMQError) as error:
-                why = no_sockets(len(addresses), error) if isinstance(error, zmq.ZMQError) else error
-                _log.warning("%s is left out: %s", address, why)
-                addresses.remove(address)
-        self._router.meet(addresses, monotonic())
-        self._soon()
+    def _connected(self, address: str) -> bool:
+        endpoint = self._router.endpoints.get(address)
+        return endpoint is not None and endpoint.connected
 
-    def _unresolved(self, address: str) -> None:
-        self._router.lost(address, UNRESOLVED, monotonic())
+    def _meet(self, addresses: Sequence[str], unresolved: Mapping[str, str]) -> None:
+        """The encoders are these, among them names that stand for none, with what is wrong with them."""
+        now = monotonic()
+        self._router.meet(addresses, now)
+        missed = self._connections.meet(address for address in addresses if address not in unresolved)
+        for address, problem in {**unresolved, **missed}.items():
+            self._router.lost(address, problem, now)
         self._news.set()
         self._soon()
 
@@ -221,7 +172,7 @@ class Engine:
     def _compare_models(self) -> None:
         """A model that differs between encoders gives embeddings that do not fit each other."""
         # An encoder that still reads its weights does not know their fingerprint yet.
-        welcomes = [each.welcome for each in self._endpoints if each.welcome is not None and each.welcome.fingerprint]
+        welcomes = [each.welcome for each in self._router.staying if each.welcome and each.welcome.fingerprint]
         for one, other in itertools.pairwise(welcomes):
             differs = one.fingerprint != other.fingerprint and set(one.modalities) & set(other.modalities)
             if differs and not self._warned:
@@ -255,13 +206,11 @@ class Engine:
     def _act(self, action: Action) -> None:
         match action:
             case Greet(address):
-                self._connections[address].send([pack(Hello(client=self._name))])
+                self._connections.send(address, [pack(Hello(client=self._name))])
             case Abandon(address, item):
-                if address in self._connections:  # else it has parted
-                    self._connections[address].send([pack(Cancel(id=item))])
+                self._connections.send(address, [pack(Cancel(id=item))])
             case Part(address):
-                if address in self._connections:  # else it was a name
-                    self._ended += self._connections.pop(address).close(0.0)
+                self._connections.part(address)
             case Fail(item, error):
                 self._finish(item, verdicts.unread() if item in self._reading else error)
             case Send(address, item, attempt):
@@ -291,26 +240,13 @@ class Engine:
 
     def _send(self, call: Call, source: media.Buffer | str, address: str) -> None:
         try:
-            frames = self._message(call, source)
+            frames = message(call, source, monotonic())
         except Exception as error:  # whatever a caller's value makes the packing stumble over: other items go on
             self._measured(call.id, errors.Invalid(f"the item cannot be sent: {error}"))
             return
-        if not self._connections[address].send(frames):
+        if not self._connections.send(address, frames):
             self._router.lost(address, BROKEN, monotonic())
             self._soon()
-
-    def _message(self, call: Call, source: media.Buffer | str) -> list[bytes | memoryview]:
-        by_url = isinstance(source, str)
-        left = call.deadline - monotonic()
-        item = Item(
-            modality=call.item.modality,
-            url=source if isinstance(source, str) else None,
-            frame=None if by_url else 0,
-            sampling=call.item.sampling,
-        )
-        timeout_ms = None if left > MAX_TIMEOUT_SECONDS else max(1, math.ceil(left * 1000))
-        header = pack(Encode(id=call.id, items=[item], timeout_ms=timeout_ms))
-        return [header] if isinstance(source, str) else [header, memoryview(source).cast("B")]
 
     def _finish(self, item: str, outcome: inbox.Answer | errors.EncodeError) -> None:
         call = self._calls.pop(item, None)

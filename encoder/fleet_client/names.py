@@ -1,48 +1,104 @@
 """Names that stand for several encoders, such as a headless Service: each of its addresses is one of them.
 
 libzmq takes the first address of a name, and would leave all other replicas idle. Names are looked up again and again,
-as replicas come and go; one that cannot be looked up keeps the addresses that it had.
+as replicas come and go.
 """
 
 import asyncio
-import ipaddress
+import logging
 import socket
-from collections.abc import Callable, Iterable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from fleet_client import addresses
+from fleet_client.connection import UNRESOLVED
+from fleet_client.threads import on_a_thread
 
 LOOK_SECONDS = 5.0
 """Between two looks at a name: what cluster DNS lets an answer be kept for."""
 MISSING_SECONDS = 1.0
-"""The same while a name has no address."""
-THREADS = 4
+"""The same while a name has no address, or nobody says."""
+
+MISSING_LOOKS = 3
+"""After so many answers in a row that there is no such name, its addresses are forgotten: others may have them soon."""
+
+_MISSING = {socket.EAI_NONAME, getattr(socket, "EAI_NODATA", socket.EAI_NONAME)}
 
 Lookup = Callable[[str], Sequence[str]]
-"""Host -> its addresses; raises OSError where it has none."""
+"""Host -> its addresses; raises OSError where it has none, or nobody says."""
 
-
-def split(address: str) -> tuple[str, str] | None:
-    """Host and port of an endpoint that has a name to look up; None for `ipc://` and for numeric addresses. Pure."""
-    if not address.startswith("tcp://"):
-        return None
-    host, _, port = address.removeprefix("tcp://").rpartition(":")
-    try:
-        ipaddress.ip_address(host.removeprefix("[").removesuffix("]"))
-    except ValueError:
-        return host, port
-    return None
+_log = logging.getLogger("fleet_client")
 
 
 def look_up(host: str) -> list[str]:
     """IPv4 addresses of a host, or its IPv6 ones where it has no others: an encoder with both is one encoder.
 
+    Only of those kinds that this machine has an address of. This does not go for `localhost`: it may be an IPv4 address
+    where nothing else is.
+
     Raises:
         OSError: It has none, or nobody says.
+        UnicodeError: It cannot be a name.
     """
-    found = {(family, where[0]) for family, _, _, _, where in socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)}
+    flags = 0 if host.rstrip(".").lower() == "localhost" else socket.AI_ADDRCONFIG
+    answers = socket.getaddrinfo(host, None, type=socket.SOCK_STREAM, flags=flags)
     for wanted in (socket.AF_INET, socket.AF_INET6):
-        if addresses := sorted(str(address) for family, address in found if family == wanted):
-            return addresses
-    raise OSError(f"{host} has no address")
+        if found := sorted({str(where[0]) for family, _, _, _, where in answers if family == wanted}):
+            return found
+    raise socket.gaierror(socket.EAI_NONAME, f"{host} has no address")
+
+
+@dataclass(slots=True)
+class Name:
+    """What one name stands for. Pure: answers in, addresses out.
+
+    Attributes:
+        endpoint: With the name in it.
+        host: The name.
+        port: Of all its encoders.
+        addresses: Endpoints of its encoders. While there are none, it stands for itself.
+        problem: What was wrong with the last look, for a person.
+        missing: How many answers in a row said that there is no such name.
+    """
+
+    endpoint: str
+    host: str
+    port: str
+    addresses: list[str] = field(default_factory=list)
+    problem: str = "its name is still being looked up"
+    missing: int = 0
+
+    def __post_init__(self) -> None:
+        self.addresses = self.addresses or [self.endpoint]
+
+    @property
+    def known(self) -> bool:
+        """Whether it stands for encoders."""
+        return self.addresses != [self.endpoint]
+
+    def heard(self, answer: Sequence[str] | Exception, connected: Callable[[str], bool]) -> None:
+        """Its hosts, or why there are none; `connected`: whether an endpoint is still of use.
+
+        Where nobody says, what was found before stays. Where there is no such name any more, it stays while it is of
+        use, and is then forgotten: others will have these addresses.
+        """
+        if not isinstance(answer, Exception) and answer:
+            self.addresses = [addresses.join(host, self.port) for host in answer]
+            self.missing, self.problem = 0, ""
+        elif _missing(answer):
+            self.missing += 1
+            self.problem = UNRESOLVED
+            if self.missing >= MISSING_LOOKS and not any(connected(each) for each in self.addresses):
+                self.addresses = [self.endpoint]
+        else:
+            self.problem = f"its name cannot be looked up: {getattr(answer, 'strerror', None) or answer}"
+
+
+def _missing(answer: Sequence[str] | Exception) -> bool:
+    """Whether there is no such name, or nothing behind it."""
+    if isinstance(answer, socket.gaierror):
+        return answer.errno in _MISSING
+    return isinstance(answer, Sequence | UnicodeError)
 
 
 class Names:
@@ -50,49 +106,59 @@ class Names:
 
     Args:
         endpoints: Normalised; those without a name stay as they are.
-        tell: Told all addresses after each look. A name without an address stands for itself.
-        unknown: Told an endpoint whose name has no address.
-        lookup: Of one host, in a thread.
+        tell: Told after each look: the addresses of all encoders, each once, and among them the names that stand for
+            themselves, with what is wrong with them.
+        connected: Whether an address that was told is of use still.
+        lookup: Of one host, on a thread.
     """
 
     def __init__(
         self,
         endpoints: Iterable[str],
-        tell: Callable[[list[str]], None],
-        unknown: Callable[[str], None],
+        tell: Callable[[list[str], Mapping[str, str]], None],
+        connected: Callable[[str], bool],
         lookup: Lookup = look_up,
     ) -> None:
-        self._tell, self._unknown, self._lookup = tell, unknown, lookup
-        self._found = {each: [each] for each in endpoints}
-        named = {each: name for each in self._found if (name := split(each)) is not None}
-        # Where a resolver hangs, a thread does, and nothing else.
-        self._threads = ThreadPoolExecutor(THREADS, "fleet_client-names") if named else None
-        self._tasks = [asyncio.create_task(self._follow(each, *name)) for each, name in named.items()]
+        self._tell, self._connected, self._lookup = tell, connected, lookup
+        self._endpoints = [*endpoints]
+        named = {each: parts for each in self._endpoints if (parts := addresses.split(each)) is not None}
+        self._names = {each: Name(each, *parts) for each, parts in named.items()}
+        self._tasks = [asyncio.create_task(self._follow(each)) for each in self._names.values()]
 
     @property
     def addresses(self) -> list[str]:
         """Of all encoders, each once."""
-        return [*dict.fromkeys(address for every in self._found.values() for address in every)]
+        every = (self._names[each].addresses if each in self._names else [each] for each in self._endpoints)
+        return [*dict.fromkeys(address for some in every for address in some)]
+
+    @property
+    def problems(self) -> dict[str, str]:
+        """What is wrong with the names that stand for themselves."""
+        return {each.endpoint: each.problem for each in self._names.values() if not each.known}
 
     def close(self) -> list[asyncio.Task[None]]:
         """Look no more. Returns tasks for the caller to await."""
         for task in self._tasks:
             task.cancel()
-        if self._threads is not None:
-            self._threads.shutdown(wait=False, cancel_futures=True)
         return self._tasks
 
-    async def _follow(self, endpoint: str, host: str, port: str) -> None:
-        loop = asyncio.get_running_loop()
+    async def _follow(self, name: Name) -> None:
+        well = True
         while True:
             try:
-                hosts = await loop.run_in_executor(self._threads, self._lookup, host)
-            except (OSError, UnicodeError):
-                hosts = []
-            addresses = [f"tcp://[{each}]:{port}" if ":" in each else f"tcp://{each}:{port}" for each in hosts]
-            if addresses:
-                self._found[endpoint] = addresses
-                self._tell(self.addresses)
-            elif self._found[endpoint] == [endpoint]:
-                self._unknown(endpoint)
-            await asyncio.sleep(LOOK_SECONDS if addresses else MISSING_SECONDS)
+                await self._look(name)
+                well = True
+            except Exception:  # such as no thread to be had: that passes, and nobody else looks
+                if well:
+                    _log.warning("a look at %s failed; there will be others", name.host, exc_info=True)
+                well = False
+            await asyncio.sleep(LOOK_SECONDS if well and not name.problem else MISSING_SECONDS)
+
+    async def _look(self, name: Name) -> None:
+        answer: Sequence[str] | Exception
+        try:
+            answer = await on_a_thread("fleet_client-look", lambda: self._lookup(name.host))
+        except (OSError, UnicodeError) as error:
+            answer = error
+        name.heard(answer, self._connected)
+        self._tell(self.addresses, self.problems)

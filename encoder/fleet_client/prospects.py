@@ -42,16 +42,16 @@ class Prospects:
     def hopeless(
         self, queue: Queues, jobs: Mapping[str, Job], endpoints: Collection[Endpoint], now: float
     ) -> list[tuple[Job, EncodeError]]:
-        """Items that wait in vain, with what to tell."""
+        """Items that wait in vain, with what to tell. `endpoints` may get something new; without any, items wait."""
         if self.changed:
             self.changed = False
             self.unchecked |= self._new_limits(queue, endpoints) | self._tried
         items, self.unchecked = self.unchecked, set()
         found: list[tuple[Job, EncodeError]] = []
         for job in (jobs[item] for item in items if item in queue):
-            if job.size > self._limits[job.modality]:
-                objection = verdicts.objection_of_all(endpoints, job.modality, job.size)
-                assert objection is not None
+            small = job.size <= self._limits[job.modality]
+            objection = None if small else verdicts.objection_of_all(endpoints, job.modality, job.size)
+            if objection is not None:
                 found.append((job, objection))
             elif job.avoid and job.setback is not None and not candidates(endpoints, job):
                 down = (each for each in endpoints if each.phase is Phase.DOWN and each.address not in job.avoid)
@@ -65,7 +65,7 @@ class Prospects:
         """Of which items' modality they became less."""
         items: set[str] = set()
         for modality in MODALITIES:
-            limit = max((each.limit(modality) for each in endpoints), default=-1.0)
+            limit = max((each.limit(modality) for each in endpoints), default=math.inf)
             if limit < self._limits[modality]:
                 items |= queue.of(modality)
             self._limits[modality] = limit

@@ -52,6 +52,11 @@ class Router:
         self._jitter = jitter
         self._choices = self._items = 0
 
+    @property
+    def staying(self) -> list[Endpoint]:
+        """All encoders but those that leave: those that may get something new."""
+        return [each for each in self.endpoints.values() if not each.leaving]
+
     # Events of the caller.
 
     def submit(self, job: Job, *, measured: bool = True) -> None:
@@ -80,7 +85,7 @@ class Router:
     def meet(self, addresses: Iterable[str], now: float) -> None:
         """The encoders are these: new ones are looked for, and one that is none of them gets nothing new."""
         wanted = dict.fromkeys(addresses)
-        self._prospects.changed |= wanted.keys() != self.endpoints.keys()
+        self._prospects.changed |= wanted.keys() != {each.address for each in self.staying}
         for address in wanted:
             if address not in self.endpoints:
                 self.endpoints[address] = Endpoint(address, down_since=now)
@@ -123,7 +128,7 @@ class Router:
         endpoint.heard = now
         self._prospects.changed |= endpoint.welcome != welcome
         endpoint.introduced_itself(welcome)
-        settled = all_answered(self.endpoints.values())
+        settled = all_answered(self.staying)
         self._settled_at = -math.inf if settled else min(self._settled_at, now + SETTLE_SECONDS)
 
     def loaded(self, address: str, load: Load, now: float) -> None:
@@ -172,7 +177,7 @@ class Router:
         self._leave_the_silent(now)
         self._part()
         self._greet(now)
-        for job, error in self._prospects.hopeless(self._queue, self.jobs, self.endpoints.values(), now):
+        for job, error in self._prospects.hopeless(self._queue, self.jobs, self.staying, now):
             self._fail(job, error)
         self._dispatch(now)
         actions, self._actions = self._actions, []
@@ -200,7 +205,7 @@ class Router:
             if job is not None and job.endpoint is None and item not in self._queue:
                 self._fail(job, verdicts.unread())
             elif job is not None:
-                self._fail(job, verdicts.out_of_time(job.endpoint, job.setback, [*self.endpoints.values()]))
+                self._fail(job, verdicts.out_of_time(job.endpoint, job.setback, self.staying))
 
     def _leave_the_silent(self, now: float) -> None:
         for endpoint in self.endpoints.values():
@@ -208,7 +213,7 @@ class Router:
                 continue
             for item in reversed([*endpoint.outstanding]):
                 job = self.jobs[item]
-                elsewhere = candidates(self.endpoints.values(), job, besides=endpoint.address)
+                elsewhere = candidates(self.staying, job, besides=endpoint.address)
                 if not any(now < other.silent_at for other in elsewhere):
                     continue  # nobody better: it may come back
                 endpoint.pause(verdicts.SILENT, now)
@@ -231,8 +236,8 @@ class Router:
     def _dispatch(self, now: float) -> None:
         if not self._queue:
             return
-        share = fair_share(self.endpoints.values(), len(self.jobs), self._settled_at, now)
-        openings = Openings(self.endpoints.values(), self._queue.modalities(), now, share)
+        share = fair_share(self.staying, len(self.jobs), self._settled_at, now)
+        openings = Openings(self.staying, self._queue.modalities(), now, share)
         for job in self._queue.suspects():
             cell = openings.choose_cell(job)
             if cell is not None:
@@ -270,7 +275,7 @@ class Router:
         elif isinstance(error, errors.Internal):
             job.avoid.add(endpoint.address)
             self._prospects.failed(job.id)
-            if not endpoint.streak or nobody_well(self.endpoints.values(), job.modality, now):
+            if not endpoint.streak or nobody_well(self.staying, job.modality, now):
                 job.failures += 1
             endpoint.failed(now)
             if job.failures >= MAX_FAILURES:

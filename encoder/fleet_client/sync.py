@@ -29,7 +29,8 @@ class Client:
     Close it, use it as `with Client(...) as client`, or let the garbage collector or the end of the program do so.
 
     Args:
-        endpoints: One address or several: `tcp://host:port`, `host:port` or `ipc://path`. Name every encoder.
+        endpoints: One address or several: `tcp://host:port`, `host:port` or `ipc://path`. Name every encoder, or
+            a name that stands for all of them, as a pool's headless Service does: each of its addresses is one.
         timeout: Seconds that an item may take in all, retries included; None for ever.
         name: Of this client, for the encoders' logs.
         framework: What embeddings come as: "numpy" arrays or "torch" tensors.

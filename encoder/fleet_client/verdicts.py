@@ -60,7 +60,7 @@ def out_of_time(
     Args:
         endpoint: Which encoder has the item; None where it waits for one.
         setback: Why it waits.
-        endpoints: All of them.
+        endpoints: All that may get something new.
     """
     if endpoint is not None:
         return errors.Expired(f"{endpoint} has the item, but did not answer in time: allow more", endpoint=endpoint)
@@ -81,12 +81,13 @@ def out_of_time(
 def unreachable(endpoints: Iterable[Endpoint]) -> errors.Unreachable | errors.Incompatible:
     """No encoder serves: what is wrong with each."""
     every = [*endpoints]
-    if all(each.phase is Phase.MISMATCHED for each in every):
+    if every and all(each.phase is Phase.MISMATCHED for each in every):
         return errors.Incompatible("; ".join(each.problem for each in every))
     if len(every) == 1:
         return errors.Unreachable(f"no encoder answers at {every[0].address}: {every[0].problem}")
     return errors.Unreachable(
-        "no encoder answers: " + "; ".join(f"{each.address}: {each.problem or 'serving'}" for each in every)
+        "no encoder answers: "
+        + ("; ".join(f"{each.address}: {each.problem or 'serving'}" for each in every) or "there is none")
     )
 
 

@@ -9,7 +9,7 @@ import pytest
 
 import fleet_client
 from fleet_client import Invalid, Media, Sampling, audio, image, media, video
-from fleet_client.endpoint import normalise
+from fleet_client.addresses import normalise
 
 
 def test_items_say_what_they_are() -> None:
@@ -105,6 +105,7 @@ def test_sizes(tmp_path: Path) -> None:
         ("[::1]:5570", "tcp://[::1]:5570"),
         ("ipc:///tmp/x", "ipc:///tmp/x"),
         ("encoder-0.encoder.default.svc:5570", "tcp://encoder-0.encoder.default.svc:5570"),
+        ("first.fleet.svc.cluster.local.:5570", "tcp://first.fleet.svc.cluster.local.:5570"),
     ],
 )
 def test_addresses(written: str, address: str) -> None:

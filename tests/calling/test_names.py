@@ -1,20 +1,38 @@
 """Names that stand for several encoders: how they are read, looked up, and followed."""
 
 import asyncio
+import itertools
+import logging
+import shutil
+import socket
+import subprocess
+import sys
 import threading
-from collections.abc import Iterator
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 
 import pytest
 
 from conftest import EncoderProcess
 from fleet_client import AsyncClient, Unreachable, names
-from fleet_client.names import Names, look_up, split
+from fleet_client.addresses import split
+from fleet_client.names import MISSING_LOOKS, Name, Names, look_up
+
+NOT_A_NAME = "a" * 64 + ".example"
+"""Needs no resolver to be unknown: a label has 63 letters at most."""
+
+MISSING = socket.gaierror(socket.EAI_NONAME, "Name or service not known")
+EMPTY = socket.gaierror(getattr(socket, "EAI_NODATA", socket.EAI_NONAME), "No address associated with hostname")
+NOBODY_SAYS = socket.gaierror(socket.EAI_AGAIN, "Temporary failure in name resolution")
+NO_SUCH = "the host is unknown or has no such address"
 
 
 @pytest.mark.parametrize(
     ("endpoint", "name"),
     [
         ("tcp://first.fleet.svc:5570", ("first.fleet.svc", "5570")),
+        ("tcp://first.fleet.svc.cluster.local.:5570", ("first.fleet.svc.cluster.local.", "5570")),
         ("tcp://localhost:1", ("localhost", "1")),
         ("tcp://10.0.0.1:5570", None),
         ("tcp://[fd00::1]:5570", None),
@@ -30,10 +48,97 @@ def test_this_machine_has_one_address_by_its_name() -> None:
     assert look_up("localhost") == ["127.0.0.1"]
 
 
-@pytest.mark.parametrize("host", ["no-such-host.invalid", "a" * 64 + ".example"])
-def test_an_unknown_name_is_an_error(host: str) -> None:
-    with pytest.raises((OSError, UnicodeError)):
-        look_up(host)
+def test_an_unknown_name_is_an_error() -> None:
+    with pytest.raises(UnicodeError):
+        look_up(NOT_A_NAME)
+
+
+LOOK = """
+from fleet_client.names import look_up
+print(*look_up("localhost"), *look_up("both.example"))
+"""
+
+
+@pytest.mark.parametrize(
+    ("address", "found"),
+    [("198.51.100.1/24", "192.0.2.1"), ("fd00::2/64", "fd00::9"), ("", "192.0.2.1")],
+)
+def test_of_both_kinds_the_one_that_the_machine_has(address: str, found: str, tmp_path: Path) -> None:
+    """On machines that have nothing but this address and a loopback."""
+    machine = ["unshare", "--map-root-user", "--net", "--mount"]
+    if shutil.which("ip") is None or subprocess.run([*machine, "true"], capture_output=True).returncode:
+        pytest.skip("needs network namespaces and iproute2")
+    hosts = tmp_path / "hosts"
+    hosts.write_text("127.0.0.1 localhost\n192.0.2.1 both.example\nfd00::9 both.example\n")
+    script = 'ip link set lo up; mount --bind "$1" /etc/hosts; [ -z "$2" ] || ip address add "$2" dev lo; "$3" -c "$4"'
+    done = subprocess.run(
+        [*machine, "sh", "-euc", script, "sh", hosts, address, sys.executable, LOOK],
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert (done.stdout, done.stderr) == (f"127.0.0.1 {found}\n", "")
+
+
+class TestWhatANameStandsFor:
+    """Answers in a row, and what is known after them."""
+
+    @pytest.fixture
+    def name(self) -> Name:
+        return Name("tcp://name:1", "name", "1")
+
+    def test_itself_at_first(self, name: Name) -> None:
+        assert (name.addresses, name.known) == (["tcp://name:1"], False)
+        assert name.problem == "its name is still being looked up"
+
+    def test_each_of_its_addresses(self, name: Name) -> None:
+        name.heard(["10.0.0.1", "fd00::1"], never)
+        assert (name.addresses, name.known, name.problem) == (["tcp://10.0.0.1:1", "tcp://[fd00::1]:1"], True, "")
+
+    @pytest.mark.parametrize(
+        ("answer", "problem"),
+        [
+            (MISSING, NO_SUCH),
+            (EMPTY, NO_SUCH),
+            ([], NO_SUCH),
+            (UnicodeError("label too long"), NO_SUCH),
+            (NOBODY_SAYS, "its name cannot be looked up: Temporary failure in name resolution"),
+            (OSError("no more files"), "its name cannot be looked up: no more files"),
+        ],
+    )
+    def test_why_it_stands_for_itself(self, name: Name, answer: Sequence[str] | Exception, problem: str) -> None:
+        name.heard(answer, never)
+        assert (name.known, name.problem) == (False, problem)
+
+    @pytest.mark.parametrize(
+        ("answers", "kept"),
+        [
+            ([MISSING] * (MISSING_LOOKS - 1), True),
+            ([MISSING] * MISSING_LOOKS, False),
+            ([EMPTY] * MISSING_LOOKS, False),
+            ([NOBODY_SAYS] * 100, True),
+            ([MISSING, MISSING, NOBODY_SAYS, MISSING], False),  # who does not answer says nothing
+            ([MISSING, MISSING, ["10.0.0.1"], MISSING, MISSING], True),
+        ],
+    )
+    def test_when_it_is_forgotten(self, name: Name, answers: list[Sequence[str] | Exception], kept: bool) -> None:
+        name.heard(["10.0.0.1"], never)
+        for answer in answers:
+            name.heard(answer, never)
+        assert name.known == kept
+
+    def test_not_while_an_encoder_is_connected(self, name: Name) -> None:
+        name.heard(["10.0.0.1", "10.0.0.2"], never)
+        for _ in range(10):
+            name.heard(MISSING, lambda address: address == "tcp://10.0.0.2:1")
+        assert name.addresses == ["tcp://10.0.0.1:1", "tcp://10.0.0.2:1"]
+        name.heard(MISSING, never)
+        assert name.addresses == ["tcp://name:1"]
+
+
+def never(address: str) -> bool:
+    """No encoder is connected."""
+    return False
 
 
 @pytest.fixture
@@ -43,65 +148,160 @@ def soon(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(names, "MISSING_SECONDS", 0.01)
 
 
-async def told(answers: list[list[str] | OSError], *endpoints: str) -> tuple[list[list[str]], list[str]]:
-    """What is told of endpoints, whose names have these addresses one after the other."""
-    every: Iterator[list[str] | OSError] = iter(answers)
+Met = tuple[list[str], dict[str, str]]
+"""Addresses, and what is wrong with names among them."""
+
+
+async def told(answers: Sequence[Sequence[str] | Exception], *endpoints: str) -> list[Met]:
+    """What is told of endpoints, whose name has these addresses one after the other; what is told twice, once."""
+    every = iter(answers)
     ended = asyncio.Event()
     loop = asyncio.get_running_loop()
 
-    def lookup(host: str) -> list[str]:
+    def lookup(host: str) -> Sequence[str]:
         answer = next(every, None)
         if answer is None:
             loop.call_soon_threadsafe(ended.set)
-            raise OSError("no more")
-        if isinstance(answer, OSError):
+            time.sleep(0.1)
+            raise NOBODY_SAYS
+        if isinstance(answer, Exception):
             raise answer
         return answer
 
-    met: list[list[str]] = []
-    unknown: list[str] = []
-    followed = Names(endpoints, met.append, unknown.append, lookup)
+    met: list[Met] = []
+
+    def tell(addresses: list[str], problems: Mapping[str, str]) -> None:
+        if not ended.is_set():
+            met.append((addresses, dict(problems)))
+
+    followed = Names(endpoints, tell, never, lookup)
     await asyncio.wait_for(ended.wait(), 30)
     await asyncio.gather(*followed.close(), return_exceptions=True)
-    return met, unknown
+    return [each for each, _ in itertools.groupby(met)]
 
 
 async def test_each_address_is_an_encoder(soon: None) -> None:
-    met, unknown = await told([["10.0.0.1", "10.0.0.2"]], "tcp://name:5570", "tcp://10.9.9.9:1")
-    assert met == [["tcp://10.0.0.1:5570", "tcp://10.0.0.2:5570", "tcp://10.9.9.9:1"]]
-    assert unknown == []
+    met = await told([["10.0.0.1", "10.0.0.2"]], "tcp://name:5570", "tcp://10.9.9.9:1")
+    assert met == [(["tcp://10.0.0.1:5570", "tcp://10.0.0.2:5570", "tcp://10.9.9.9:1"], {})]
 
 
-async def test_an_address_of_version_6_has_brackets(soon: None) -> None:
-    met, _ = await told([["fd00::1"]], "tcp://name:5570")
-    assert met == [["tcp://[fd00::1]:5570"]]
+async def test_two_names_may_have_an_encoder_in_common(soon: None) -> None:
+    met = await told([["10.0.0.1"]] * 2, "tcp://name:1", "tcp://10.0.0.1:1")
+    assert met == [(["tcp://10.0.0.1:1"], {})]
 
 
 async def test_who_comes_and_goes_is_told_and_a_failed_look_changes_nothing(soon: None) -> None:
-    met, unknown = await told([["10.0.0.1"], OSError(), ["10.0.0.1", "10.0.0.2"], ["10.0.0.2"]], "tcp://name:1")
-    assert met == [["tcp://10.0.0.1:1"], ["tcp://10.0.0.1:1", "tcp://10.0.0.2:1"], ["tcp://10.0.0.2:1"]]
-    assert unknown == []
+    met = await told([["10.0.0.1"], NOBODY_SAYS, MISSING, ["10.0.0.1", "10.0.0.2"], ["10.0.0.2"]], "tcp://name:1")
+    assert [addresses for addresses, _ in met] == [
+        ["tcp://10.0.0.1:1"],
+        ["tcp://10.0.0.1:1", "tcp://10.0.0.2:1"],
+        ["tcp://10.0.0.2:1"],
+    ]
 
 
 async def test_a_name_without_an_address_stands_for_itself(soon: None) -> None:
-    met, unknown = await told([OSError(), OSError(), ["10.0.0.1"]], "tcp://name:1")
-    assert unknown == ["tcp://name:1"] * 2
-    assert met == [["tcp://10.0.0.1:1"]]
+    met = await told([MISSING, NOBODY_SAYS, ["10.0.0.1"]], "tcp://name:1")
+    assert met == [
+        (["tcp://name:1"], {"tcp://name:1": NO_SUCH}),
+        (["tcp://name:1"], {"tcp://name:1": "its name cannot be looked up: Temporary failure in name resolution"}),
+        (["tcp://10.0.0.1:1"], {}),
+    ]
+
+
+async def test_a_look_that_fails_is_logged_once_and_not_the_last(soon: None, caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.WARNING, "fleet_client"):
+        met = await told([RuntimeError("can't start new thread")] * 3 + [["10.0.0.1"]], "tcp://name:1")
+    assert met == [(["tcp://10.0.0.1:1"], {})]
+    assert [each.getMessage() for each in caplog.records] == ["a look at name failed; there will be others"]
+    assert "can't start new thread" in caplog.text
+
+
+async def test_nor_is_one_after_which_the_telling_fails(soon: None, caplog: pytest.LogCaptureFixture) -> None:
+    met: list[list[str]] = []
+    enough = asyncio.Event()
+
+    def tell(addresses: list[str], problems: Mapping[str, str]) -> None:
+        met.append(addresses)
+        if len(met) == 3:
+            enough.set()
+        raise ValueError("the one who is told stumbles")
+
+    followed = Names(["tcp://name:1"], tell, never, lambda host: ["10.0.0.1"])
+    await asyncio.wait_for(enough.wait(), 30)
+    await asyncio.gather(*followed.close(), return_exceptions=True)
+    assert len(caplog.records) == 1
 
 
 async def test_a_resolver_that_hangs_holds_up_nobody() -> None:
-    may_end = threading.Event()
+    """Neither the other names nor the closing."""
+    may_end, found = threading.Event(), asyncio.Event()
+    met: list[list[str]] = []
 
     def lookup(host: str) -> list[str]:
-        may_end.wait(30)
+        if host != "good":
+            may_end.wait(30)
         return ["10.0.0.1"]
 
-    met: list[list[str]] = []
-    followed = Names(["tcp://name:1"], met.append, lambda _: None, lookup)
-    await asyncio.sleep(0)
+    def tell(addresses: list[str], problems: Mapping[str, str]) -> None:
+        met.append(addresses)
+        found.set()
+
+    hanging = [f"tcp://bad{number}:1" for number in range(40)]
+    followed = Names([*hanging, "tcp://good:1"], tell, never, lookup)
+    await asyncio.wait_for(found.wait(), 10)
     await asyncio.wait_for(asyncio.gather(*followed.close(), return_exceptions=True), 10)
+    assert not may_end.is_set()
+    assert met == [[*hanging, "tcp://10.0.0.1:1"]]
     may_end.set()
-    assert met == []
+    for each in threading.enumerate():
+        if each.name == "fleet_client-look":
+            each.join(30)
+
+
+HANGING = """
+import socket, threading
+from fleet_client import Client
+looking, never = threading.Event(), threading.Event()
+def hang(*args, **options):
+    looking.set()
+    never.wait()
+socket.getaddrinfo = hang
+client = Client("name:5570")
+looking.wait()
+{end}
+"""
+
+
+@pytest.mark.parametrize("end", ["", "client.close()", "del client"])
+def test_a_resolver_that_hangs_does_not_keep_the_program_from_ending(end: str) -> None:
+    done = subprocess.run(
+        [sys.executable, "-W", "error", "-c", HANGING.format(end=end)], capture_output=True, text=True, timeout=60
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+
+
+LATE = """
+import asyncio, socket, threading
+from fleet_client import AsyncClient
+looking, may_end = threading.Event(), threading.Event()
+def late(*args, **options):
+    looking.set()
+    may_end.wait()
+    raise OSError("late")
+socket.getaddrinfo = late
+async def main():
+    async with AsyncClient("name:5570"):
+        await asyncio.to_thread(looking.wait)
+asyncio.run(main())
+(thread,) = (each for each in threading.enumerate() if each.name == "fleet_client-look")
+may_end.set()
+thread.join()
+"""
+
+
+def test_an_answer_after_the_end_of_the_loop_is_no_complaint() -> None:
+    done = subprocess.run([sys.executable, "-W", "error", "-c", LATE], capture_output=True, text=True, timeout=60)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
 
 
 async def test_a_real_encoder_is_found_by_name(vision_encoder: EncoderProcess) -> None:
@@ -112,6 +312,6 @@ async def test_a_real_encoder_is_found_by_name(vision_encoder: EncoderProcess) -
 
 
 async def test_an_unknown_name_is_named() -> None:
-    async with AsyncClient("no-such-host.invalid:5570") as client:
-        with pytest.raises(Unreachable, match=r"no-such-host\.invalid:5570.*the host is unknown"):
+    async with AsyncClient(f"{NOT_A_NAME}:5570") as client:
+        with pytest.raises(Unreachable, match=rf"{NOT_A_NAME}:5570: the host is unknown"):
             await client.hello(3)

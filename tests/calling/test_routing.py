@@ -760,3 +760,62 @@ def test_an_item_that_only_the_leaving_took_fails_with_the_reason() -> None:
     world.decide()
     world.submit("1")
     assert isinstance(world.failure(), errors.Incompatible)
+
+
+def test_what_only_the_leaving_took_is_too_large() -> None:
+    world = World(A)
+    world.submit("held")
+    world.sent()
+    world.router.meet([B], world.now)
+    world.submit("large", "small", size=500)
+    world.router.measured("small", 50)
+    assert world.sent() == []
+    world.serve(B, max_item_bytes=100)
+    failed = world.failure()
+    assert isinstance(failed, errors.TooLarge)
+    assert failed.endpoint == B
+
+
+def test_who_comes_back_takes_again_what_it_took() -> None:
+    world = World(A, B, serving=False)
+    world.serve(A)
+    world.serve(B, max_item_bytes=100)
+    world.submit("1")
+    assert world.sent() == [("1", A)]
+    world.router.meet([B], world.now)
+    world.decide()
+    world.router.meet([A, B], world.now)
+    world.submit("2")
+    assert world.sent() == [("2", A)]
+
+
+def test_the_leaving_do_not_count_when_the_reason_is_told() -> None:
+    world = World(A)
+    world.submit("held", deadline=200.0)
+    world.sent()
+    world.router.meet([B], world.now)
+    world.router.lost(B, "is it running?", world.now)
+    world.submit("1")
+    failed = world.failure(after=100.0)
+    assert isinstance(failed, errors.Unreachable)
+    assert str(failed) == f"no encoder answers at {B}: is it running?"
+
+
+def test_the_leaving_have_no_share_of_what_comes_first() -> None:
+    world = World(A, B, serving=False)
+    world.serve(A)
+    world.submit("held")
+    world.sent()
+    world.router.meet([B, C], world.now)
+    world.serve(B)
+    world.submit(*"12345")
+    assert len(world.sent()) == 3
+
+
+def test_without_any_encoder_items_wait() -> None:
+    world = World(A)
+    world.router.meet([], world.now)
+    world.submit("1", deadline=50.0)
+    assert world.sent() == []
+    assert list(world.router.endpoints) == []
+    assert isinstance(world.failure(after=50.0), errors.Unreachable)

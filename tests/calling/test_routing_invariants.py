@@ -2,8 +2,9 @@
 
 from hypothesis import settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
+from fleet_client import verdicts
 from fleet_client.jobs import Abandon, Fail, Job, Part, Send
 from fleet_client.protocol import Load, Meta, Result, Status
 from fleet_client.routing import Router
@@ -11,6 +12,7 @@ from scripted import welcome
 
 ADDRESSES = ("tcp://a:1", "tcp://b:1", "tcp://c:1")
 ENDPOINT = st.sampled_from(ADDRESSES)
+LIMIT = st.sampled_from([100, 4000])
 
 
 class Traffic(RuleBasedStateMachine):
@@ -25,23 +27,38 @@ class Traffic(RuleBasedStateMachine):
         self.there: dict[str, list[str]] = {address: [] for address in ADDRESSES}  # what each encoder was sent
         self.count = 0
 
+    @initialize(limits=st.tuples(*[LIMIT] * len(ADDRESSES)))
+    def begin(self, limits: tuple[int, ...]) -> None:
+        """With a fleet that serves: most of what can go wrong needs work under way."""
+        for address, limit in zip(ADDRESSES, limits, strict=True):
+            self.serve(address, limit)
+
+    def serve(self, address: str, limit: int) -> None:
+        self.connect(address)
+        self.router.welcomed(address, welcome(max_item_bytes=limit), self.now)
+
     def end(self, item: str) -> None:
         assert item in self.open
         self.open.remove(item)
         self.ended.add(item)
 
     @rule(
-        modality=st.sampled_from(["image", "video", "audio"]), size=st.integers(0, 5000), timeout=st.floats(0.1, 100.0)
+        modality=st.sampled_from(["image", "video", "audio"]),
+        size=st.sampled_from([0, 50, 2000, 5000]),
+        timeout=st.floats(0.1, 100.0),
+        at_once=st.booleans(),
     )
-    def submit(self, modality: str, size: int, timeout: float) -> None:
+    def submit(self, modality: str, size: int, timeout: float, at_once: bool) -> None:
         self.count += 1
         self.open.add(str(self.count))
         self.router.submit(Job(str(self.count), modality, size, self.now + timeout))  # type: ignore[arg-type]
+        if at_once:
+            self.decide(0.0)
 
     def connected(self, address: str) -> bool:
         return address in self.router.endpoints and self.router.endpoints[address].connected
 
-    @rule(addresses=st.sets(ENDPOINT, min_size=1))
+    @rule(addresses=st.sets(ENDPOINT))
     def meet(self, addresses: set[str]) -> None:
         self.router.meet(addresses, self.now)
         assert addresses <= self.router.endpoints.keys()
@@ -61,7 +78,7 @@ class Traffic(RuleBasedStateMachine):
     @rule(
         address=ENDPOINT,
         ready=st.booleans(),
-        limit=st.sampled_from([100, 4000]),
+        limit=LIMIT,
         served=st.sampled_from([["image"], ["image", "video", "audio"]]),
         patches=st.sampled_from([1, 3000, 100_000]),
     )
@@ -69,6 +86,15 @@ class Traffic(RuleBasedStateMachine):
         if self.connected(address):
             greeting = welcome(ready=ready, max_item_bytes=limit, modalities=served, max_pending_patches=patches)
             self.router.welcomed(address, greeting, self.now)
+
+    @rule(addresses=st.sets(ENDPOINT), limit=LIMIT)
+    def come(self, addresses: set[str], limit: int) -> None:
+        """The encoders are these now, and the new ones serve at once."""
+        new = addresses - self.router.endpoints.keys()
+        self.meet(addresses)
+        for address in sorted(new):
+            self.serve(address, limit)
+        self.decide(0.0)
 
     @rule(address=ENDPOINT, status=st.sampled_from(Status), which=st.integers(0, 100))
     def answer(self, address: str, status: Status, which: int) -> None:
@@ -113,6 +139,10 @@ class Traffic(RuleBasedStateMachine):
                 self.there[action.address].clear()
         assert {action.id for action in actions if isinstance(action, Abandon)} <= self.ended
         assert not any(each.leaving and not each.outstanding for each in self.router.endpoints.values())
+        staying = [each for each in self.router.endpoints.values() if not each.leaving]
+        for job in self.router.jobs.values():
+            if job.endpoint is None:  # it does not wait in vain
+                assert verdicts.objection_of_all(staying, job.modality, job.size) is None
         assert self.router.decide(self.now) == []  # it does not chase its own tail
         assert self.router.wake_at(self.now) > self.now
 
