@@ -1,4 +1,4 @@
-"""Encoders behind a name come and go: real sockets at addresses of loopback, and a resolver that the tests answer for."""
+"""Encoders behind a name come and go: real sockets at addresses of loopback, and a resolver of the tests."""
 
 import asyncio
 import contextlib
