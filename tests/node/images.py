@@ -121,6 +121,7 @@ class _Builder:
             _run("tar", "-C", str(root), "--sort=name", "-cf", f"{scratch}/base.tar", ".")
             (Path(scratch) / "Dockerfile").write_text('FROM scratch\nADD base.tar /\nCMD ["python3"]\n')
             _buildah("bud", f"--tag={BASE}", scratch)
+        self._there.add(BASE)
 
     def _build(self, image: Image, dockerfile: Path, context: Path, *arguments: str) -> None:
         with tempfile.TemporaryDirectory() as scratch:
