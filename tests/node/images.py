@@ -78,6 +78,7 @@ def ensure(coredns: Path, say: Say = print) -> list[Image]:
 class _Builder:
     def __init__(self, say: Say) -> None:
         self._say = say
+        _buildah("rm", "--all")  # of a build that was killed; they would keep their images
         self._there = set(_buildah("images", "--format={{.Name}}:{{.Tag}}").split())
 
     def of_program(self, name: str, program: Path, command: Sequence[str]) -> Image:
