@@ -77,7 +77,7 @@ def test_encoders_serve_on_without_the_chart_and_go_with_their_pool(site: Site, 
     before = uids(site)
     with load(site, "first") as counted:
         site.release.uninstall()
-        site.kubectl("wait", "--for=delete", "pod", "-l", f"app.kubernetes.io/name={NAME}", WAIT)
+        site.kubectl("wait", "--for=delete", "pod", "-l", "app.kubernetes.io/component=operator", WAIT)
         site.release.install()
         site.settled("first", 2)
     report.fault("helm uninstall and helm install", counted)
