@@ -8,6 +8,7 @@ import os
 import re
 import subprocess
 from collections.abc import Sequence
+from pathlib import Path
 from tempfile import TemporaryFile
 from time import monotonic
 from typing import IO
@@ -39,6 +40,25 @@ def ensure(say: Say = print) -> Programs:
         assert there is not None
         say(f"==> control plane is built: {VERSIONS} ({_since(started)}; kept in {root()})")
         return there
+
+
+def obtain(targets: Sequence[Target], say: Say = print) -> list[Path]:
+    """Where programs are; those that are missing are built first.
+
+    Raises:
+        MissingProgramError: Something cannot be had here; one line that says what to install.
+    """
+    if any(target.find() is None for target in targets):
+        with locked(root(), "==> another run builds programs; waiting for it", say):
+            build_missing(targets, say)
+    return [_found(target) for target in targets]
+
+
+def _found(target: Target) -> Path:
+    path = target.find()
+    if path is None:
+        raise MissingProgramError(f"{target.name} is missing")
+    return path
 
 
 def build_missing(targets: Sequence[Target], say: Say) -> None:

@@ -2,8 +2,9 @@
 
 import json
 import uuid
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from tests.cluster import audit, commands, kubeconfigs, kwok, ports, tools
 from tests.cluster.certificates import Authority, Pair
@@ -114,6 +115,10 @@ class Cluster:
             CommandFailedError: It failed, and `check` was left on; with its stderr.
         """
         return self._run(self._programs.kubectl, arguments, input, namespace, check, kubeconfig)
+
+    def apply(self, objects: Sequence[Mapping[str, Any]]) -> None:
+        """`kubectl apply` of objects, each in the namespace that it names."""
+        self.kubectl("apply", "-f", "-", input=json.dumps({"apiVersion": "v1", "kind": "List", "items": objects}))
 
     def helm(
         self,

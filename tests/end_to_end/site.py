@@ -50,8 +50,7 @@ class Site:
 
     def apply(self, *objects: Object) -> None:
         """`kubectl apply`."""
-        text = json.dumps({"apiVersion": "v1", "kind": "List", "items": objects})
-        self.control_plane.kubectl("apply", "-f", "-", input=text)
+        self.control_plane.apply(objects)
 
     def get(self, *what: str) -> Any:
         """Objects as JSON."""

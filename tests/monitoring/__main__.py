@@ -3,17 +3,14 @@
 import sys
 
 from tests.cluster import build
-from tests.cluster.cache import MissingProgramError, locked, root
+from tests.cluster.cache import MissingProgramError
 from tests.monitoring.operator import OPERATOR
 
 
 def main() -> int:
     """The exit code."""
-    if OPERATOR.find() is not None:
-        return 0
     try:
-        with locked(root(), "==> another run builds programs; waiting for it", print):
-            build.build_missing([OPERATOR], print)
+        build.obtain([OPERATOR])
     except MissingProgramError as error:
         print(f"monitoring: {error}", file=sys.stderr)
         return 1

@@ -35,9 +35,7 @@ class PrometheusOperator:
             definitions.define(control_plane, file.read_text())
         token = folder / "token"
         items = objects(control_plane.server, control_plane.authority, token)
-        control_plane.kubectl(
-            "apply", "-f", "-", input=json.dumps({"apiVersion": "v1", "kind": "List", "items": items})
-        )
+        control_plane.apply(items)
         token.write_text(control_plane.kubectl("create", "token", NAME, "--duration=24h", namespace=NAMESPACE))
         program = ["env", f"KUBECONFIG={control_plane.kubeconfig}", str(OPERATOR.find())]
         flags = ["--web.listen-address=127.0.0.1:0", "--log-level=warn"]

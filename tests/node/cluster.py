@@ -54,9 +54,10 @@ class NodeCluster:
             for node in self.nodes.values():
                 node.start()
             self._wait_for_nodes()
-            kubectl = self.control_plane.kubectl
-            kubectl("apply", "-f", "-", input=json.dumps({"apiVersion": "v1", "kind": "List", "items": dns.objects()}))
-            kubectl("rollout", "status", "deployment/coredns", "--timeout=120s", namespace="kube-system")
+            self.control_plane.apply(dns.objects())
+            self.control_plane.kubectl(
+                "rollout", "status", "deployment/coredns", "--timeout=120s", namespace="kube-system"
+            )
         except BaseException:
             self.close()
             raise

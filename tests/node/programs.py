@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tests.cluster import build
-from tests.cluster.cache import MissingProgramError, Say, locked, root
+from tests.cluster.cache import Say
 from tests.cluster.programs import Target
 
 _CONTAINERD = "github.com/containerd/containerd/v2/cmd"
@@ -36,15 +36,5 @@ def ensure(say: Say = print) -> NodePrograms:
     Raises:
         MissingProgramError: Something cannot be had here; one line that says what to install.
     """
-    if any(target.find() is None for target in TARGETS):
-        with locked(root(), "==> another run builds a node's programs; waiting for it", say):
-            build.build_missing(TARGETS, say)
-    kubelet, proxy, containerd, ctr, _, coredns = (_found(target) for target in TARGETS)
+    kubelet, proxy, containerd, ctr, _, coredns = build.obtain(TARGETS, say)
     return NodePrograms(kubelet, proxy, containerd, ctr, coredns)
-
-
-def _found(target: Target) -> Path:
-    path = target.find()
-    if path is None:
-        raise MissingProgramError(f"{target.name} is missing")
-    return path

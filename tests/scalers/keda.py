@@ -1,6 +1,5 @@
 """KEDA beside a control plane, with the account and the roles that it has in a cluster."""
 
-import json
 import shutil
 from pathlib import Path
 from typing import Self
@@ -92,8 +91,7 @@ class Keda:
         registered = external_metrics.registration(
             SERVICE, NAMESPACE, plane.address, secure, plane.authority.read_bytes()
         )
-        objects = json.dumps({"apiVersion": "v1", "kind": "List", "items": registered})
-        plane.kubectl("apply", "-f", "-", input=objects)
+        plane.apply(registered)
         adapter.wait_until(lambda: external_metrics.served(plane))
 
     def _run(self, name: str, kubeconfig: Path, *command: str) -> Process:

@@ -4,7 +4,6 @@ It is what prometheus-adapter does in most clusters, with the one rule that docs
 library.
 """
 
-import json
 from pathlib import Path
 from typing import Self
 
@@ -54,8 +53,7 @@ class MetricsAdapter:
         Raises:
             ControlPlaneError: It ends, or does not come up.
         """
-        objects = json.dumps({"apiVersion": "v1", "kind": "List", "items": self._objects})
-        self._control_plane.kubectl("apply", "-f", "-", input=objects)
+        self._control_plane.apply(self._objects)
         self._process = Process(NAME, self._command, self._log)
         try:
             self._process.wait_until(lambda: external_metrics.served(self._control_plane))

@@ -1,14 +1,13 @@
 """The programs of other people's autoscalers: which version of each, and where it is once it is built."""
 
 import subprocess
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import yaml
 from tests.cluster import build, go, programs
-from tests.cluster.cache import MissingProgramError, Say, locked, root
+from tests.cluster.cache import MissingProgramError, Say
 from tests.cluster.programs import Target
 
 _KEDA = "github.com/kedacore/keda/v2"
@@ -43,8 +42,8 @@ def ensure_metrics_adapter(say: Say = print) -> Path:
     Raises:
         MissingProgramError: It cannot be had here; one line that says what to install.
     """
-    _ensure([METRICS_ADAPTER], say)
-    return _found(METRICS_ADAPTER)
+    (program,) = build.obtain([METRICS_ADAPTER], say)
+    return program
 
 
 def ensure_keda(say: Say = print) -> KedaPrograms:
@@ -53,19 +52,13 @@ def ensure_keda(say: Say = print) -> KedaPrograms:
     Raises:
         MissingProgramError: It cannot be had here; one line that says what to install.
     """
-    _ensure([KEDA, KEDA_ADAPTER], say)
+    operator, adapter = build.obtain([KEDA, KEDA_ADAPTER], say)
     definitions, rights = (KEDA.folder / f"{name}.yaml" for name in ("definitions", "rights"))
     if not (definitions.exists() and rights.exists()):
         manifests = _rendered(say)
         _write(definitions, [each for each in manifests if each["kind"] == "CustomResourceDefinition"])
         _write(rights, [each for each in manifests if each["kind"] in RIGHTS])
-    return KedaPrograms(_found(KEDA), _found(KEDA_ADAPTER), definitions, rights)
-
-
-def _ensure(targets: Sequence[Target], say: Say) -> None:
-    if any(target.find() is None for target in targets):
-        with locked(root(), "==> another run builds programs; waiting for it", say):
-            build.build_missing(targets, say)
+    return KedaPrograms(operator, adapter, definitions, rights)
 
 
 def _rendered(say: Say) -> list[dict[str, Any]]:
@@ -83,10 +76,3 @@ def _write(path: Path, objects: list[dict[str, Any]]) -> None:
     unfinished = path.with_suffix(".unfinished")
     unfinished.write_text(yaml.safe_dump_all(objects))
     unfinished.rename(path)
-
-
-def _found(target: Target) -> Path:
-    path = target.find()
-    if path is None:
-        raise MissingProgramError(f"{target.name} is missing")
-    return path
