@@ -2,6 +2,7 @@
 
 import json
 import re
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -18,8 +19,10 @@ from charting.chart import RESTRICTED, Release
 from fleet_operator.specs.names import POOL_LABEL
 
 CLIENT = "client"
-WAIT = "--timeout=400s"
-"""For kubectl: an encoder that starts beside another takes a minute, on two slow cores that others use too."""
+PATIENCE = 400
+"""Seconds: an encoder that starts beside another takes a minute, on two slow cores that others use too."""
+WAIT = f"--timeout={PATIENCE}s"
+"""For kubectl."""
 
 
 class Site:
@@ -72,8 +75,11 @@ class Site:
         self.kubectl("wait", f"--for=jsonpath={{.status.observedGeneration}}={generation}", f"encp/{pool}", WAIT)
         self.kubectl("wait", "--for=condition=Progressing=False", f"encp/{pool}", WAIT)
         self.kubectl("wait", f"--for=jsonpath={{.status.readyReplicas}}={replicas}", f"encp/{pool}", WAIT)
-        # The status may be of a moment ago.
-        self.kubectl("wait", "--for=condition=Ready", "pod", "-l", f"{POOL_LABEL}={pool}", WAIT)
+        # The status may be of a moment ago. `kubectl wait` would wait for a pod that goes meanwhile, until it gives up.
+        deadline = time.monotonic() + PATIENCE
+        while [_is_ready(pod) for pod in self.pods(pool)] != [True] * replicas:
+            assert time.monotonic() < deadline, f"the pool {pool} has no {replicas} ready pods after {PATIENCE} s"
+            time.sleep(0.5)
 
     def group(self, pod: Object) -> Path:
         """The control group of the pod's container, which knows its CPU time."""
@@ -105,3 +111,8 @@ class Site:
         files = [f"{MEDIA}/{each}" for each in media]
         program = ("encoderfleet", "encode", "--endpoint", endpoint(pool))
         return self.kubectl("exec", CLIENT, "--", *program, *files, check=check)
+
+
+def _is_ready(pod: Object) -> bool:
+    conditions = pod["status"].get("conditions", [])
+    return any(each["type"] == "Ready" and each["status"] == "True" for each in conditions)
