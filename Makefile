@@ -10,6 +10,8 @@ STAMP := $(VENV)/.installed
 SYSTEM := $(VENV)/.system
 COMPILE = $(UV) pip compile --quiet --no-emit-index-url --no-annotate --universal --python-version 3.11 \
   --custom-compile-command "make requirements"
+# A worker has a control plane and encoders of its own, which keep a core busy.
+TEST_WORKERS ?= 2
 CLUSTER_ARGS ?= --nodes 2x32cpu:8gpu 2x32cpu
 
 export PYTHONUNBUFFERED := 1
@@ -22,7 +24,7 @@ endif
 
 .PHONY: help
 help: ## Show this list
-	@grep -hE '^[a-zA-Z_-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  \033[1m%-16s\033[0m %s\n", $$1, $$2}'
+	@grep -hE '^[a-zA-Z0-9_-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  \033[1m%-16s\033[0m %s\n", $$1, $$2}'
 
 # Before all else: it brings Python's venv module where that is missing.
 $(SYSTEM): scripts/system-packages
@@ -62,7 +64,7 @@ format: setup ## Rewrite the sources in the house format
 test: lint ## Lint, types, then every test (real processes, sockets and files)
 	@# Where it cannot be built its tests are skipped, save in CI.
 	@$(BIN)/python -m tests.cluster build || [ -z "$${CI:-}" ]
-	@echo "==> pytest"; $(BIN)/python -m pytest $(PYTEST_ARGS)
+	@echo "==> pytest"; $(BIN)/python -m pytest --numprocesses $(TEST_WORKERS) --dist loadfile $(PYTEST_ARGS)
 
 .PHONY: interop
 interop: setup ## Install the real SGLang (6 GB, once) and test with it on this machine's CPU (13 minutes on two busy cores)
