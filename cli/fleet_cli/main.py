@@ -43,7 +43,7 @@ def _needs(command: str, error: ModuleNotFoundError) -> str:
     _, extra = COMMANDS[command]
     if extra is None or error.name is None or error.name.startswith("fleet_"):
         raise error
-    return f"`encoderfleet {command}` needs {error.name}: pip install 'encoderfleet[{extra}]'"
+    return f"`encoderfleet {command}` needs {error.name}: pip install '.[{extra}]' in its repository"
 
 
 def _stand_in(command: str, reason: str) -> click.Command:

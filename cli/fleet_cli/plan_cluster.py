@@ -52,7 +52,7 @@ def read_cluster(kubeconfig: Path | None, context: str | None) -> ClusterView:
     try:
         return asyncio.run(_read(kubeconfig, context))
     except NoClusterError as error:
-        raise click.ClickException(f"--kubeconfig: {error}") from error
+        raise click.ClickException(str(error)) from error
     except ApiError as error:
         raise click.ClickException(f"cannot read the cluster's nodes: {error}") from error
 

@@ -71,4 +71,4 @@ def check_can_run(pool: EncoderPool) -> None:
             f"encoderfleet model new --family {family} {model.path}"
         )
     if importlib.util.find_spec("torch") is None:
-        raise Fault("the replicas need the encoder extra: pip install 'encoderfleet[encoder]'")
+        raise Fault("the replicas need the encoder extra: pip install '.[encoder]' in the repository of encoderfleet")

@@ -165,3 +165,27 @@ def test_a_broken_driver_is_a_warning(pool_file: Path, tmp_path: Path) -> None:
     assert any(warning.startswith("nvidia-smi fails: no driver: ") for warning in plan["warnings"])
     given = encoderfleet("plan", pool_file, "-o", "json", "--gpus", "2", PATH=f"{tmp_path}:/usr/bin:/bin")
     assert "nvidia-smi" not in given.stdout
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        (None, "there is no kubeconfig {file}; name one, or set KUBECONFIG"),
+        ("a: [", "{file} is no kubeconfig"),
+        ("- contexts", "{file} is no kubeconfig"),
+        ("text", "{file} is no kubeconfig"),
+        ("", "{file} is no kubeconfig"),
+        ("contexts: 3\ncurrent-context: mine", "{file} is no kubeconfig"),
+        (
+            "kind: Config",
+            "the kubeconfig {file}: Invalid kube-config file. Expected object with name mine in {file}/contexts list",
+        ),
+    ],
+)
+def test_what_is_no_kubeconfig_is_told_in_a_line(pool_file: Path, text: str | None, problem: str) -> None:
+    file = pool_file.with_name("config")
+    if text is not None:
+        file.write_text(text)
+    # By the variable, as the flag takes only a file that is there.
+    answer = encoderfleet("plan", pool_file, "--context", "mine", KUBECONFIG=str(file))
+    assert (answer.returncode, answer.stderr) == (1, f"Error: {problem.format(file=file)}\n")

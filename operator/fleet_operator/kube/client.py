@@ -4,6 +4,7 @@ Only the verbs that the operator needs. Watching is kopf's.
 """
 
 import json
+import os
 import time
 from collections.abc import AsyncIterator, Callable, Mapping
 from pathlib import Path
@@ -13,6 +14,7 @@ from urllib.parse import urlencode
 from urllib.request import getproxies_environment
 
 import aiohttp
+import yaml
 from kubernetes.aio import client, config
 
 from fleet_operator.kube.errors import ApiError, NoClusterError, api_error
@@ -45,11 +47,7 @@ async def load_configuration(kubeconfig: Path | None = None, context: str | None
             raise config.ConfigException("a kubeconfig is asked for")
         config.load_incluster_config(client_configuration=configuration)
     except config.ConfigException:
-        path = str(kubeconfig) if kubeconfig else None
-        try:
-            await config.load_kube_config(config_file=path, client_configuration=configuration, context=context)
-        except config.ConfigException as error:
-            raise NoClusterError(str(error)) from error
+        await _load_kubeconfig(configuration, _where(kubeconfig), context)
     configuration.connection_pool_maxsize = CONNECTIONS
     # Nobody but us tries again. Any number here, 0 and False too, would: with those, until a server error is over.
     configuration.retries = None
@@ -57,6 +55,24 @@ async def load_configuration(kubeconfig: Path | None = None, context: str | None
     # and that is two thirds of what a request costs.
     configuration.client_session_kwargs = {"trust_env": behind_proxy()}
     return configuration
+
+
+def _where(kubeconfig: Path | None) -> str:
+    """Path of the kubeconfig, or paths of its parts, as `KUBECONFIG` has them."""
+    where = str(kubeconfig or os.environ.get("KUBECONFIG") or Path.home() / ".kube" / "config")
+    if not any(Path(each).is_file() for each in where.split(os.pathsep)):
+        raise NoClusterError(f"there is no kubeconfig {where}; name one, or set KUBECONFIG")
+    return where
+
+
+async def _load_kubeconfig(configuration: client.Configuration, where: str, context: str | None) -> None:
+    try:
+        await config.load_kube_config(config_file=where, client_configuration=configuration, context=context)
+    except config.ConfigException as error:
+        raise NoClusterError(f"the kubeconfig {where}: {error}") from error
+    except (yaml.YAMLError, AttributeError, KeyError, TypeError, ValueError, OSError) as error:
+        # The library takes any file for a kubeconfig, and trips over what it finds.
+        raise NoClusterError(f"{where} is no kubeconfig") from error
 
 
 def behind_proxy() -> bool:
