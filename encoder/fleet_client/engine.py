@@ -51,6 +51,7 @@ class Engine:
         self._next: asyncio.Handle | None = None
         self._closed = False
         self._warned = False
+        self._garbling: set[str] = set()
         numeric = [address for address in self._router.endpoints if split(address) is None]
         named = len(self._router.endpoints) - len(numeric)
         self._connections = Connections(numeric, named, self._connect)
@@ -154,12 +155,15 @@ class Engine:
             case Load() as load:
                 self._router.loaded(address, load, now)
             case Welcome() as welcome:
+                self._garbling.discard(address)
                 self._router.welcomed(address, welcome, now)
                 self._compare_models()
             case inbox.OtherVersion(version, server):
                 self._router.mismatched(address, version, server)
             case inbox.Garbage(problem):
-                _log.warning("%s: %s", address, problem)
+                if address not in self._garbling:  # once: it is asked again and again
+                    _log.warning("%s: %s", address, problem)
+                self._garbling.add(address)
                 self._router.garbled(address, problem, now)
 
     def _answered(self, address: str, answer: inbox.Answer, now: float) -> None:

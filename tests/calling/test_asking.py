@@ -358,6 +358,14 @@ def test_different_models_are_warned_of(caplog: pytest.LogCaptureFixture) -> Non
     assert len([each for each in caplog.records if "different models" in each.getMessage()]) == 1
 
 
+def test_who_is_no_encoder_is_told_of_once(caplog: pytest.LogCaptureFixture) -> None:
+    with ScriptedEncoder(greeting=b"HTTP/1.1 400") as server, Client(server.endpoint) as client:
+        with pytest.raises(Unreachable, match="not protocol version"):
+            client.hello(timeout=0.1)
+        server.wait_for(Hello, 3)
+    assert len([each for each in caplog.records if "not protocol version" in each.getMessage()]) == 1
+
+
 async def test_a_client_belongs_to_its_loop() -> None:
     with ScriptedEncoder() as encoder:
         async with AsyncClient(encoder.endpoint) as client:
