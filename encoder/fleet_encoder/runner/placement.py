@@ -23,7 +23,11 @@ def choose_device(setting: str) -> torch.device:
         Invalid: `cuda` was asked for and is not there.
     """
     if setting == "cuda" and not torch.cuda.is_available():
-        raise Invalid("--device cuda: no CUDA device is visible; check the driver, or leave it at auto")
+        built = f"is built for CUDA {torch.version.cuda}" if torch.version.cuda else "is built for CPUs alone"
+        raise Invalid(
+            f"--device cuda: PyTorch {torch.__version__}, which {built}, finds no GPU; check that the driver is one "
+            "for it (nvidia-smi prints the newest CUDA that it takes), or leave the device at auto"
+        )
     if setting == "cpu" or not torch.cuda.is_available():
         return torch.device("cpu")
     return torch.device("cuda", torch.cuda.current_device())
