@@ -45,7 +45,8 @@ def _now() -> Section:
             ),
             number(
                 "Full",
-                "Patches taken in and not yet answered, of the limit. At 100 % it says BUSY to everybody.",
+                "Patches taken in and not yet answered, of the limit, as they were read last: a flood may lie between "
+                "two readings. At 100 % it says BUSY to everybody, and below to whatever is larger than the rest.",
                 "percentunit",
                 Line(share(pending, limit), "full"),
                 steps={0.8: FAIR, 0.95: BAD},

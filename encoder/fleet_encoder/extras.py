@@ -16,4 +16,4 @@ def encoder_extra() -> Iterator[None]:
     except ModuleNotFoundError as error:
         if error.name is None or error.name.startswith("fleet_"):  # a defect
             raise
-        raise SystemExit(f"Error: the encoder needs {error.name}: pip install 'encoderfleet[encoder]'") from None
+        raise SystemExit(f"Error: the encoder needs {error.name}: pip install '.[encoder]' in its repository") from None

@@ -137,12 +137,15 @@ def test_an_upgrade_takes_the_new_values_and_leaves_the_definition(
     test = only(render(control_plane, release.namespace), "Pod")
     done = run_test(test, operator)
     assert (done.returncode, done.stdout) == (1, "/readyz: ok\n")
-    assert "the EncoderPool definition is of another version: helm show crds CHART | kubectl apply" in done.stderr
+    assert (
+        "the EncoderPool definition is of another version: helm show crds charts/encoder-fleet | kubectl apply"
+        in done.stderr
+    )
     pools = Pools(control_plane, release.namespace)
     pools.apply("waits", resources={"gpus": 0, "cpus": 1})
     pools.wait("waits", "Progressing", "False", "DefinitionOutdated")
 
-    (advice,) = release.commands("helm show crds CHART | ")
+    (advice,) = release.commands("helm show crds charts/encoder-fleet | ")
     apply = advice.partition("| ")[2]
     shown = control_plane.helm("show", "crds", str(CHART))
     with pytest.raises(CommandFailedError, match=r'conflicts with "helm":\n.*encoderfleet.io/schema\n.*\.versions'):

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from tests.cluster.programs import find_tool
 from tests.end_to_end.site import WAIT, Site
+from tests.node import images
 
 from documenting.pages import REPOSITORY, check, page
 from documenting.walk import Shell, shape, walked
@@ -35,7 +36,9 @@ def test_the_page_prints_what_is_typed(site: Site, tmp_path: Path, photos: Path,
         (tmp_path / file.name).symlink_to(file)
     programs = [Path(sys.executable), find_tool("kubectl"), find_tool("helm")]
     path = ":".join([*(str(each.parent) for each in programs if each), os.environ["PATH"]])
-    shell = Shell(tmp_path, PATH=path, HOME=str(tmp_path), KUBECONFIG=str(site.control_plane.kubeconfig))
+    registry = images.OPERATOR.rpartition("/")[0]
+    known = {"HOME": str(tmp_path), "KUBECONFIG": str(site.control_plane.kubeconfig), "REGISTRY": registry}
+    shell = Shell(tmp_path, PATH=path, **known)
     try:
         check(PAGE, walked(page(PAGE), shell.run), shape)
     finally:

@@ -53,7 +53,7 @@ def without(tmp_path: Path) -> Without:
 def test_a_command_names_the_package_and_the_extra(without: Without, package: str, command: str, extra: str) -> None:
     done = without(package, "encoderfleet", *command.split())
     name = command.split()[0]
-    assert done.stderr == f"Error: `encoderfleet {name}` needs {package}: pip install 'encoderfleet[{extra}]'\n"
+    assert done.stderr == f"Error: `encoderfleet {name}` needs {package}: pip install '.[{extra}]' in its repository\n"
     assert (done.returncode, done.stdout) == (1, "")
 
 
@@ -70,6 +70,6 @@ def test_an_encoder_too(without: Without, package: str) -> None:
     assert done.returncode != 0
     assert done.stderr.count("\n") <= 4
     if package == "structlog":
-        assert done.stderr == "Error: the encoder needs structlog: pip install 'encoderfleet[encoder]'\n"
+        assert done.stderr == "Error: the encoder needs structlog: pip install '.[encoder]' in its repository\n"
     else:  # PyAV decodes where torchcodec is missing
         assert "no model at ./somewhere" in done.stderr
