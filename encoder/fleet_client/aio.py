@@ -3,9 +3,9 @@
 import asyncio
 import contextlib
 import math
-from collections.abc import AsyncGenerator, Iterable, Sequence
+from collections.abc import AsyncGenerator, Callable, Iterable, Sequence
 from types import TracebackType
-from typing import Literal, Self, overload
+from typing import Literal, Self, TypeVar, overload
 
 from fleet_client import errors, tensors
 from fleet_client.addresses import normalise
@@ -14,6 +14,9 @@ from fleet_client.encoding import Encoding
 from fleet_client.engine import Engine
 from fleet_client.media import Media
 from fleet_client.protocol import Welcome
+from fleet_client.threads import on_a_thread
+
+T = TypeVar("T")
 
 WIDEN_IN_THREAD_BYTES = 1 << 20
 
@@ -165,12 +168,13 @@ class AsyncClient:
         if isinstance(answer, errors.EncodeError):
             return answer
         result = answer.result
-        assert result.tensor is not None
+        tensor = result.tensor
+        assert tensor is not None
         assert result.meta is not None
-        if result.tensor.dtype == "bfloat16" and len(answer.frame) > WIDEN_IN_THREAD_BYTES:
-            embedding = await asyncio.to_thread(tensors.read, result.tensor, answer.frame, self._framework)
+        if tensor.dtype == "bfloat16" and len(answer.frame) > WIDEN_IN_THREAD_BYTES:
+            embedding = await _beside(lambda: tensors.read(tensor, answer.frame, self._framework))
         else:
-            embedding = tensors.read(result.tensor, answer.frame, self._framework)
+            embedding = tensors.read(tensor, answer.frame, self._framework)
         return Encoding(
             embedding=embedding,
             meta=result.meta,
@@ -180,6 +184,14 @@ class AsyncClient:
             attempts=call.attempts,
             total_ms=(call.ended - call.started) * 1000,
         )
+
+
+async def _beside(call: Callable[[], T]) -> T:
+    """What `call` returns, computed on a thread; on this one where there can be no more of them."""
+    try:
+        return await on_a_thread("fleet_client-widen", call)
+    except RuntimeError:
+        return call()
 
 
 def _checked_seconds(timeout: float) -> float:

@@ -1,15 +1,21 @@
-"""Looks at files and reads them, on threads of its own: a disk that does not answer stops neither loop nor `close`."""
+"""Looks at files and reads them, on threads of its own.
+
+A disk that does not answer stops neither loop nor `close`, nor the end of the program; nor does the end of the main
+thread, after which an executor takes no more work, stop other threads that still encode.
+"""
 
 import asyncio
 from collections.abc import Callable, Coroutine, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from fleet_client import errors, media
+from fleet_client.threads import on_a_thread
+
+_T = TypeVar("_T")
 
 READERS = 16
-"""Threads, at most."""
+"""Threads, at most: of those whose disk hangs no further one is started."""
 
 MEASURED_TOGETHER = 64
 """Files whose sizes one thread looks up."""
@@ -20,7 +26,7 @@ class Disk:
 
     def __init__(self) -> None:
         self._loop = asyncio.get_running_loop()
-        self._threads = ThreadPoolExecutor(READERS, "fleet_client-read")
+        self._readers = asyncio.Semaphore(READERS)
         self._tasks: set[asyncio.Task[None]] = set()
 
     def measure(
@@ -35,11 +41,10 @@ class Disk:
         self._start(self._read(path, tell))
 
     def close(self) -> list[asyncio.Task[None]]:
-        """Call back no more; threads end when their disk answers. Returns tasks for the caller to await."""
+        """Call back no more; a thread ends when its disk answers. Returns tasks for the caller to await."""
         tasks = [*self._tasks]
         for task in tasks:
             task.cancel()
-        self._threads.shutdown(wait=False, cancel_futures=True)
         return tasks
 
     def _start(self, work: Coroutine[Any, Any, None]) -> None:
@@ -50,16 +55,30 @@ class Disk:
     async def _measure(
         self, items: Sequence[tuple[str, media.Media]], tell: Callable[[str, int | errors.Invalid], None]
     ) -> None:
-        sizes = await self._loop.run_in_executor(self._threads, lambda: [size(item) for _, item in items])
+        try:
+            sizes: list[int | errors.Invalid] = await self._done(lambda: [size(item) for _, item in items])
+        except Exception as error:
+            sizes = [_unread(item.source, error) for _, item in items]
         for (name, _), found in zip(items, sizes, strict=True):
             tell(name, found)
 
     async def _read(self, path: Path, tell: Callable[[bytes | errors.Invalid], None]) -> None:
         try:
-            content: bytes | errors.Invalid = await self._loop.run_in_executor(self._threads, media.read, path)
+            content: bytes | errors.Invalid = await self._done(lambda: media.read(path))
         except errors.Invalid as error:
             content = error
+        except Exception as error:
+            content = _unread(path, error)
         tell(content)
+
+    async def _done(self, call: Callable[[], _T]) -> _T:
+        async with self._readers:
+            return await on_a_thread("fleet_client-read", call)
+
+
+def _unread(source: object, error: Exception) -> errors.Invalid:
+    """This machine is short of memory or threads; whoever waits for the item has to hear of it all the same."""
+    return errors.Invalid(f"cannot read {source}: {error!r}")
 
 
 def size(item: media.Media) -> int | errors.Invalid:

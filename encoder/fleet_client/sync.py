@@ -7,7 +7,8 @@ import os
 import queue
 import threading
 import weakref
-from collections.abc import AsyncGenerator, Coroutine, Generator, Iterable, Sequence
+from collections.abc import AsyncGenerator, Callable, Coroutine, Generator, Iterable, Sequence
+from contextlib import suppress
 from types import TracebackType
 from typing import Any, Literal, Self, TypeVar, overload
 
@@ -16,6 +17,7 @@ from fleet_client.aio import AsyncClient, Outcome, checked_items
 from fleet_client.encoding import Encoding
 from fleet_client.media import Media
 from fleet_client.protocol import Welcome
+from fleet_client.threads import raising
 
 _T = TypeVar("_T")
 
@@ -142,7 +144,8 @@ class _Background:
     def __init__(self, client: AsyncClient) -> None:
         self._client = client
         self._process = os.getpid()
-        self._lock = threading.Lock()
+        # A signal's handler may close the client that it has interrupted here.
+        self._lock = threading.RLock()
         self._stopped = False
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._run, name="fleet_client", daemon=True)
@@ -151,9 +154,16 @@ class _Background:
 
     def call(self, work: Coroutine[Any, Any, _T]) -> _T:
         """Run `work` there and wait for it; an exception here (Ctrl-C, say) cancels it."""
-        future = self.start(work)
+        # Not for the future: who waits for one holds its lock, and so would a signal's handler that closes the client,
+        # which waits for the thread, which wants the lock.
+        outcomes: queue.SimpleQueue[Callable[[], _T]] = queue.SimpleQueue()
         try:
-            return future.result()
+            future = self.start(_told(work, outcomes.put))
+        except errors.ClientClosed:
+            work.close()
+            raise
+        try:
+            return outcomes.get()()
         except BaseException:
             future.cancel()
             raise
@@ -167,9 +177,11 @@ class _Background:
         if os.getpid() != self._process:
             work.close()
             raise errors.ClientClosed("this process was forked from the client's: make a client in each process")
-        with self._lock:
+        with self._lock, suppress(RuntimeError):  # the loop is closed
             if not self._stopped:
-                return asyncio.run_coroutine_threadsafe(work, self._loop)
+                future = asyncio.run_coroutine_threadsafe(work, self._loop)
+                if not self._loop.is_closed():  # as by a handler that ran here meanwhile
+                    return future
         work.close()
         raise errors.ClientClosed("the client is closed: make a new one")
 
@@ -218,6 +230,18 @@ def _stop_all() -> None:
         each.stop()
     for each in every:
         each.join(AT_EXIT_SECONDS)
+
+
+async def _told(work: Coroutine[Any, Any, _T], tell: Callable[[Callable[[], _T]], None]) -> None:
+    """Do it; tell what gives its result, or raises its exception."""
+    try:
+        result = await work
+    except BaseException as error:
+        tell(raising(error))
+        if isinstance(error, asyncio.CancelledError):
+            raise
+    else:
+        tell(lambda: result)
 
 
 async def _pump(

@@ -39,10 +39,14 @@ def _outcome(call: Callable[[], T]) -> Callable[[], T]:
     try:
         result = call()
     except Exception as error:
-        caught = error
-
-        def fail() -> NoReturn:
-            raise caught
-
-        return fail
+        return raising(error)
     return lambda: result
+
+
+def raising(error: BaseException) -> Callable[[], NoReturn]:
+    """What raises `error`."""
+
+    def fail() -> NoReturn:
+        raise error
+
+    return fail

@@ -205,6 +205,28 @@ def test_a_program_ends_without_a_warning(end: str, code: int, tmp_path: Path) -
     assert (done.stdout, done.stderr, done.returncode) == ("2\n", "", code)
 
 
+IN_A_HANDLER = """
+import faulthandler, random, signal
+from fleet_client import Client, ClientClosed
+faulthandler.dump_traceback_later(50, exit=True)
+for _ in range(60):
+    client = Client("127.0.0.1:1")
+    signal.signal(signal.SIGALRM, lambda *_: client.close())
+    signal.setitimer(signal.ITIMER_REAL, 0.001 + random.random() / 100)
+    try:
+        while True:
+            client.encode([])
+    except ClientClosed:
+        pass
+"""
+
+
+def test_a_signals_handler_may_close_it_wherever_it_interrupts() -> None:
+    """Each round is a lot drawn; of 96 such 11 stood still where the handler held what the closing waited for."""
+    done = subprocess.run([sys.executable, "-c", IN_A_HANDLER], capture_output=True, text=True, timeout=60)
+    assert (done.stderr, done.returncode) == ("", 0)
+
+
 def use(client: Client, answer: "multiprocessing.SimpleQueue[str]") -> None:
     try:
         client.encode([image(b"i")])
