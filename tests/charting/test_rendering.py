@@ -103,6 +103,20 @@ def test_a_slip_of_the_hand_is_refused(control_plane: ControlPlane, values: dict
     assert message in str(caught.value)
 
 
+def test_a_variable_of_the_chart_is_not_set_twice(control_plane: ControlPlane) -> None:
+    ours = container(only(render(control_plane, watchNamespaces=["a"]), "Deployment"))["env"]
+    for each in ours:
+        with pytest.raises(CommandFailedError, match="at '/extraEnv/0/name': 'not' failed"):
+            render(control_plane, extraEnv=[{"name": each["name"], "value": "x"}])
+
+
+@pytest.mark.parametrize("name", ["2", "a.b"])
+def test_a_release_whose_name_is_none_of_a_service_is_refused(control_plane: ControlPlane, name: str) -> None:
+    with pytest.raises(CommandFailedError, match=f"{name}-encoder-fleet cannot be the name of a Service"):
+        template(control_plane, "default", {}, name=name)
+    assert template(control_plane, "default", {"fullnameOverride": "fleet"}, name=name)
+
+
 def test_a_cluster_that_knows_no_sleep_is_refused(control_plane: ControlPlane) -> None:
     with pytest.raises(CommandFailedError, match=r"requires kubeVersion: >=1\.30\.0-0 .* v1\.29\.9"):
         control_plane.helm("template", NAME, str(CHART), "--kube-version", "v1.29.9")

@@ -3,11 +3,18 @@
 {{- default .Chart.Name .Values.nameOverride | trunc 63 | trimSuffix "-" }}
 {{- end }}
 
-{{/* The release's name and the chart's, once where they are the same. Its longest use has a suffix of five. */}}
+{{/*
+The release's name and the chart's, once where they are the same. Its longest use has a suffix of five. A release may be
+called `2` or `a.b`, which a Service may not.
+*/}}
 {{- define "encoder-fleet.fullname" -}}
 {{- $name := include "encoder-fleet.name" . }}
 {{- $both := ternary .Release.Name (printf "%s-%s" .Release.Name $name) (contains $name .Release.Name) }}
-{{- default $both .Values.fullnameOverride | trunc 58 | trimSuffix "-" }}
+{{- $full := default $both .Values.fullnameOverride | trunc 58 | trimSuffix "-" }}
+{{- if not (regexMatch "^[a-z]([-a-z0-9]*[a-z0-9])?$" $full) }}
+{{- fail (printf "%s cannot be the name of a Service: call the release otherwise, or set fullnameOverride" $full) }}
+{{- end }}
+{{- $full }}
 {{- end }}
 
 {{/* Names of what has no namespace. An operator of some namespaces has others beside it; of all, there is but one. */}}
