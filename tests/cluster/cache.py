@@ -16,9 +16,20 @@ class MissingProgramError(Exception):
 
 
 def cache(name: str) -> Path:
-    """The folder of what is called `name`."""
-    base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    return Path(base) / "encoderfleet" / name
+    """The folder of what is called `name`.
+
+    Raises:
+        MissingProgramError: There is no place for it; one line that says what to set.
+    """
+    base = Path(os.environ.get("XDG_CACHE_HOME", ""))
+    if not base.is_absolute():  # else to be ignored, says who defines it: each working directory would have its own
+        try:
+            base = Path.home() / ".cache"
+        except RuntimeError as error:
+            raise MissingProgramError(
+                "this user has no home folder for the cache: set HOME or XDG_CACHE_HOME"
+            ) from error
+    return base / "encoderfleet" / name
 
 
 def root() -> Path:

@@ -4,6 +4,7 @@ import argparse
 import sys
 from collections.abc import Sequence
 
+from tests.cluster.cache import MissingProgramError
 from tests.interop import install
 
 
@@ -19,7 +20,7 @@ def main(arguments: Sequence[str]) -> int:
         install.ensure()
     except install.UnobtainableSGLangError as error:
         print(f"interop: its tests will skip: {error}", file=sys.stderr)
-    except install.MissingSGLangError as error:
+    except (install.MissingSGLangError, MissingProgramError) as error:
         print(f"interop: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
