@@ -5,14 +5,14 @@ What their authors take from a registry is made here: a base from Debian's packa
 
 import hashlib
 import shutil
-import subprocess
 import tempfile
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from tests.cluster.cache import MissingProgramError, Say, cache, locked
-from tests.node import containerd
+from tests.node import containerd, tools
 
 REPOSITORY = Path(__file__).parents[2]
 COREDNS = "docker.io/library/coredns:1"
@@ -111,17 +111,25 @@ class _Builder:
         if BASE in self._there:
             return
         self._say("==> making a base image from Debian's packages")
-        with tempfile.TemporaryDirectory(dir=cache("images")) as scratch:
-            root = Path(scratch) / "root"
+        scratch = cache("images") / "base.unfinished"
+        tools.remove(scratch)  # of a build that was killed
+        scratch.mkdir()
+        try:
+            root = scratch / "root"
             wanted = "--include=python3,python3-venv,ca-certificates"
-            _run("debootstrap", "--variant=minbase", wanted, SUITE, str(root))
+            # It mounts the machine's /proc and /sys there: what removes the folder shall never see them.
+            tools.run_apart("debootstrap", "--variant=minbase", wanted, SUITE, str(root))
             for each in (*UNUSED, "var/cache/apt", "var/lib/apt/lists", "var/log"):
                 shutil.rmtree(root / each, ignore_errors=True)
             for each in ("var/cache/apt/archives/partial", "var/lib/apt/lists/partial", "var/log/apt"):
                 (root / each).mkdir(parents=True)
-            _run("tar", "-C", str(root), "--sort=name", "-cf", f"{scratch}/base.tar", ".")
-            (Path(scratch) / "Dockerfile").write_text('FROM scratch\nADD base.tar /\nCMD ["python3"]\n')
-            _buildah("bud", f"--tag={BASE}", scratch)
+            tools.run("tar", "-C", str(root), "--sort=name", "-cf", f"{scratch}/base.tar", ".")
+            (scratch / "Dockerfile").write_text('FROM scratch\nADD base.tar /\nCMD ["python3"]\n')
+            _buildah("bud", f"--tag={BASE}", str(scratch))
+        finally:
+            # Where we were told to end, debootstrap may be dying yet: the next build removes the rest.
+            with suppress(MissingProgramError):
+                tools.remove(scratch)
         self._there.add(BASE)
 
     def _build(self, image: Image, dockerfile: Path, context: Path, *arguments: str) -> None:
@@ -153,7 +161,7 @@ def _image(name: str, *inputs: bytes) -> Image:
 def _buildah(command: str, *arguments: str) -> str:
     folder = cache("images")
     places = [f"--root={folder / 'storage'}", f"--runroot={folder / 'running'}", "--storage-driver=overlay"]
-    return _run("buildah", *places, command, *arguments)
+    return tools.run("buildah", *places, command, *arguments)
 
 
 def sources(what: str) -> Iterator[Path]:
@@ -162,13 +170,3 @@ def sources(what: str) -> Iterator[Path]:
     for name in SOURCES:
         files = (path for path in (REPOSITORY / name).rglob("*") if path.is_file())
         yield from sorted(path for path in files if "__pycache__" not in path.parts)
-
-
-def _run(program: str, *arguments: str) -> str:
-    if shutil.which(program) is None:
-        raise MissingProgramError(f"{program} is missing: run scripts/node-packages")
-    done = subprocess.run([program, *arguments], stdin=subprocess.DEVNULL, capture_output=True, text=True)
-    if done.returncode != 0:
-        last = "\n".join((done.stdout + done.stderr).splitlines()[-20:])
-        raise MissingProgramError(f"{program} {' '.join(arguments)}: {last}")
-    return done.stdout
