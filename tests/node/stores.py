@@ -12,7 +12,7 @@ from pathlib import Path
 
 from tests.cluster.cache import Say, cache, locked
 from tests.cluster.processes import Process
-from tests.node import containerd
+from tests.node import containerd, tools
 from tests.node.images import Image, export
 from tests.node.programs import NodePrograms
 
@@ -21,16 +21,21 @@ NAMESPACE = "k8s.io"
 
 
 def ensure(programs: NodePrograms, images: Sequence[Image], say: Say = print) -> Path:
-    """The folder of a containerd that has the images; the caller is `sandbox.alone`, as all others are removed."""
+    """The folder of a containerd that has the images; the caller is `sandbox.alone`, as all others are removed.
+
+    Raises:
+        MissingProgramError: The images cannot be unpacked; with the last lines of who says why.
+        ControlPlaneError: containerd does not come up.
+    """
     names = "\n".join(image.built for image in images)
     place = cache("images") / f"store-{hashlib.sha256(names.encode()).hexdigest()[:16]}"
     with locked(cache("images"), "==> another run unpacks images; waiting for it", say):
         if not place.exists():
             for older in cache("images").glob("store-*"):
-                shutil.rmtree(older)
+                tools.remove(older)
             say("==> unpacking the images for the nodes")
             unfinished = cache("images") / "store.unfinished"
-            shutil.rmtree(unfinished, ignore_errors=True)
+            tools.remove(unfinished)  # of a run that was killed
             _unpack(programs, images, unfinished)
             unfinished.rename(place)
     return place
@@ -48,7 +53,8 @@ def copy(store: Path, folder: Path) -> None:
 def _unpack(programs: NodePrograms, images: Sequence[Image], folder: Path) -> None:
     folder.mkdir(parents=True)
     (folder / "containerd.toml").write_text(containerd.configuration(folder))
-    command = [str(programs.containerd), f"--config={folder / 'containerd.toml'}"]
+    # Where it is killed, what it has mounted meanwhile would stay.
+    command = [*tools.OWN_MOUNTS, "--", str(programs.containerd), f"--config={folder / 'containerd.toml'}"]
     running = Process("containerd", command, folder / "containerd.log")
     try:
         running.wait_until(containerd.socket(folder).exists)
@@ -58,10 +64,10 @@ def _unpack(programs: NodePrograms, images: Sequence[Image], folder: Path) -> No
         for image in images:
             archive = folder / "image.tar"
             export(image, archive)
-            subprocess.run([*take, str(archive)], check=True, capture_output=True)
+            tools.run(*take, str(archive))
             archive.unlink()
         # What makes it collect the garbage, and waits for that.
-        subprocess.run([*ctr, "images", "tag", images[0].name, "localhost/none:1"], check=True, capture_output=True)
-        subprocess.run([*ctr, "images", "rm", "--sync", "localhost/none:1"], check=True, capture_output=True)
+        tools.run(*ctr, "images", "tag", images[0].name, "localhost/none:1")
+        tools.run(*ctr, "images", "rm", "--sync", "localhost/none:1")
     finally:
         running.end()
