@@ -1,6 +1,8 @@
 """What nodes want of the kernel, and which of its settings they change for the whole machine."""
 
 import json
+import os
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -47,7 +49,10 @@ def kept(saved: Path, settings: Path = SETTINGS) -> Iterator[None]:
     _put_back(saved, settings)
     values = {name: path.read_text() for name in KEPT if (path := settings / name).exists()}
     unfinished = saved.with_suffix(".unfinished")
-    unfinished.write_text(json.dumps({"boot": (settings / BOOT).read_text(), "values": values}))
+    with unfinished.open("w") as file:
+        json.dump({"boot": (settings / BOOT).read_text(), "values": values}, file)
+        file.flush()
+        os.fsync(file.fileno())  # a name for nothing would be worse than no name
     unfinished.rename(saved)
     try:
         yield
@@ -58,7 +63,11 @@ def kept(saved: Path, settings: Path = SETTINGS) -> Iterator[None]:
 def _put_back(saved: Path, settings: Path) -> None:
     if not saved.exists():
         return
-    told = json.loads(saved.read_text())
+    try:
+        told = json.loads(saved.read_text())
+    except ValueError:
+        print(f"nodes: {saved} does not say how the kernel was set before a run that was killed", file=sys.stderr)
+        told = {"boot": None}
     if told["boot"] == (settings / BOOT).read_text():  # else a new start of the machine has done it
         for name, value in told["values"].items():
             path = settings / name

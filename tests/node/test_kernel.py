@@ -118,6 +118,17 @@ def test_after_a_new_start_of_the_machine_its_own_settings_count(tmp_path: Path,
         assert set(now(settings).values()) == {"99\n"}
 
 
+@pytest.mark.parametrize("text", ["", '{"boot": "one'])
+def test_settings_that_cannot_be_read_stop_nobody(
+    tmp_path: Path, settings: Path, text: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "saved.json").write_text(text)
+    with kernel.kept(tmp_path / "saved.json", settings):
+        change(settings)
+    assert now(settings) == BEFORE
+    assert "saved.json does not say how the kernel was set" in capsys.readouterr().err
+
+
 def test_a_kernel_without_a_setting_is_taken_as_it_is(tmp_path: Path, settings: Path) -> None:
     (settings / "vm/panic_on_oom").unlink()
     with kernel.kept(tmp_path / "saved.json", settings):
