@@ -42,7 +42,11 @@ def of_cpu_time(path: str, root: Path = ROOT) -> Path:
 
 
 def remove(path: str, root: Path = ROOT) -> None:
-    """Remove the group `/path` and all below; a process that has just ended may hold them for a moment."""
+    """Remove the group `/path` and all below; a process that has just ended may hold them for a moment.
+
+    Raises:
+        OSError: Processes that do not end hold them.
+    """
     deadline = time.monotonic() + END_SECONDS
     while left := [group for group in (each / path.lstrip("/") for each in _hierarchies(root)) if group.exists()]:
         for group in left:
@@ -52,7 +56,7 @@ def remove(path: str, root: Path = ROOT) -> None:
             with suppress(OSError):
                 group.rmdir()
         if time.monotonic() > deadline:
-            raise OSError(f"control groups that still hold processes: {', '.join(map(str, left))}")
+            raise OSError(f"control groups still hold processes, which must end first: {', '.join(map(str, left))}")
         time.sleep(0.1)
 
 

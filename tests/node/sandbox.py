@@ -18,6 +18,8 @@ from tests.cluster.cache import cache, locked
 from tests.node import cgroups, kernel
 
 CGROUP = "/encoderfleet-nodes"
+MACHINE = Path("/run/encoderfleet")
+"""For what is of the machine, whoever's cache is used: who has it, and how its kernel was set before a run."""
 INSIDE = "ENCODERFLEET_NODES_FOLDER"
 """Variable of who runs in here: a folder for what goes with the run, as nothing can be removed while containers run."""
 STORE = "ENCODERFLEET_NODES_STORE"
@@ -37,7 +39,7 @@ exec "$@"
 @contextmanager
 def alone() -> Iterator[None]:
     """Nobody else's nodes run meanwhile, and nobody else makes images or removes those that nodes are made of."""
-    with locked(cache("nodes"), "==> other nodes run on this machine; waiting for their end", print):
+    with locked(MACHINE, "==> other nodes run on this machine; waiting for their end", print):
         yield
 
 
@@ -48,7 +50,8 @@ def run(command: Sequence[str], store: Path, environment: Mapping[str, str]) -> 
     unshare = [*tied, "unshare", "--net", "--mount", "--pid", "--ipc", "--fork", "--kill-child", "--mount-proc"]
     program = [*unshare, "--", "bash", "-euc", _PREPARE, "prepare", *command]
     runs = cache("nodes")
-    with kernel.kept(runs / "kernel.json"), _control_group(), _folder(runs) as folder:
+    runs.mkdir(parents=True, exist_ok=True)
+    with kernel.kept(MACHINE / "kernel.json"), _control_group(), _folder(runs) as folder:
         return subprocess.run(program, env={**environment, INSIDE: str(folder), STORE: str(store)}).returncode
 
 
@@ -65,8 +68,8 @@ def _folder(runs: Path) -> Iterator[Path]:
 
 @contextmanager
 def _control_group() -> Iterator[None]:
+    cgroups.remove(CGROUP)  # of a run that was killed
     try:
-        cgroups.remove(CGROUP)  # of a run that was killed
         cgroups.create(CGROUP)
         yield
     finally:

@@ -71,3 +71,10 @@ def test_cpu_time_is_counted_where_the_version_has_it(tmp_path: Path) -> None:
 
     assert cgroups.of_cpu_time("/ours", first) == first / "cpu" / "ours"
     assert cgroups.of_cpu_time("/ours", second) == second / "ours"
+
+
+def test_a_group_that_is_held_is_told_in_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cgroups, "END_SECONDS", 0.0)
+    ours = unified(unified(tmp_path / "cgroup", "cpu") / "ours", "cpu")  # with files a folder cannot be removed
+    with pytest.raises(OSError, match=rf"^control groups still hold processes, which must end first: {ours}$"):
+        cgroups.remove("/ours", tmp_path / "cgroup")
