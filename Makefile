@@ -74,6 +74,7 @@ interop: setup ## Install the real SGLang (6 GB, once) and test with it on this 
 
 .PHONY: e2e
 e2e: setup ## Start real nodes on this machine (root; Linux), and do there all that a user does
+	@$(BIN)/python -m tests.node check
 	@scripts/node-packages
 	@$(BIN)/python -m tests.monitoring
 	@$(BIN)/python -m tests.scalers metrics-adapter
@@ -81,6 +82,7 @@ e2e: setup ## Start real nodes on this machine (root; Linux), and do there all t
 
 .PHONY: e2e-keda
 e2e-keda: setup ## Build KEDA (once: 15 minutes on two slow cores), and let it scale a pool on such nodes
+	@$(BIN)/python -m tests.node check
 	@scripts/node-packages
 	@$(BIN)/python -m tests.monitoring
 	@$(BIN)/python -m tests.scalers keda

@@ -3,13 +3,15 @@
 import argparse
 import os
 import signal
+import subprocess
 import sys
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 from tests.cluster import build
-from tests.cluster.cache import MissingProgramError
+from tests.cluster.cache import MissingProgramError, cache
+from tests.cluster.processes import ControlPlaneError
 from tests.node import images, kernel, programs, sandbox, stores
 
 
@@ -33,14 +35,18 @@ def main(arguments: Sequence[str]) -> int:
     """Do what the command line says; the exit code."""
     parser = argparse.ArgumentParser(prog="python -m tests.node", description=__doc__)
     commands = parser.add_subparsers(dest="command", required=True)
+    commands.add_parser("check", help="see whether nodes can be started here, and change nothing")
     commands.add_parser("build", help="build programs and images, and unpack them; what is kept is taken")
     run = commands.add_parser("run", help="build, run a command in namespaces of its own, and leave nothing behind")
     run.add_argument("program", nargs=argparse.REMAINDER)
     options = parser.parse_args(arguments)
     end_in_order()
     try:
-        if options.command == "run":
+        sandbox.check(os.geteuid(), cache("nodes"))
+        if options.command != "build":
             kernel.check()
+        if options.command == "check":
+            return 0
         with phase("control plane"):
             build.ensure()
         with phase("programs of nodes"):
@@ -52,7 +58,7 @@ def main(arguments: Sequence[str]) -> int:
                 store = stores.ensure(made, built)
             with phase("the run"):
                 return sandbox.run(options.program, store, os.environ) if options.command == "run" else 0
-    except MissingProgramError as error:
+    except (MissingProgramError, ControlPlaneError, subprocess.CalledProcessError, OSError) as error:
         print(f"node: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:

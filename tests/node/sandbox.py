@@ -6,6 +6,8 @@ Nodes change a machine: bridges, firewall rules, mounts, control groups, setting
 their own, which go with the last process; and that ends when the first one does, for all that it started.
 """
 
+import os
+import re
 import shutil
 import subprocess
 import sys
@@ -14,7 +16,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from tests.cluster.cache import cache, locked
+from tests.cluster.cache import MissingProgramError, cache, locked
 from tests.node import cgroups, kernel
 
 CGROUP = "/encoderfleet-nodes"
@@ -22,6 +24,10 @@ MACHINE = Path("/run/encoderfleet")
 """For what is of the machine, whoever's cache is used: who has it, and how its kernel was set before a run."""
 INSIDE = "ENCODERFLEET_NODES_FOLDER"
 """Variable of who runs in here: a folder for what goes with the run, as nothing can be removed while containers run."""
+LONGEST = "run-01234567/encoders-1/kubelet/pod-resources/kubelet.sock"
+"""Of a run's sockets in the cache."""
+SOCKET_CHARACTERS = 107
+"""More the kernel does not take."""
 STORE = "ENCODERFLEET_NODES_STORE"
 """Variable: what `stores.ensure` gave. In here nothing can be built: there is no network."""
 
@@ -34,6 +40,27 @@ for each in /var/log /var/lib/cni /var/lib/kubelet; do
 done
 exec "$@"
 """
+
+
+def check(user: int, runs: Path) -> None:
+    """See whether nodes can be started here at all, before anything is built for them.
+
+    Args:
+        user: Number of who starts them.
+        runs: Where they are kept.
+
+    Raises:
+        MissingProgramError: They cannot; one line that says what to do.
+    """
+    if user != 0:
+        raise MissingProgramError("nodes want root: sudo make e2e")
+    # Others have a meaning in containerd's configuration, in URLs or in options of mounts.
+    if found := re.search(r"[^\w/.+@~-]", str(runs)):
+        raise MissingProgramError(f"nodes want no {found[0]!r} in the cache's path: set XDG_CACHE_HOME to another")
+    if (over := len(os.fsencode(runs / LONGEST)) - SOCKET_CHARACTERS) > 0:
+        raise MissingProgramError(
+            f"the cache's path is {over} characters too long for nodes: set XDG_CACHE_HOME to another"
+        )
 
 
 @contextmanager
