@@ -5,6 +5,7 @@ What their authors take from a registry is made here: a base from Debian's packa
 
 import hashlib
 import shutil
+import subprocess
 import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
@@ -83,8 +84,8 @@ class _Builder:
 
     def of_program(self, name: str, program: Path, command: Sequence[str]) -> Image:
         """An image with one static program."""
-        if not program.exists():
-            raise MissingProgramError(f"{program} is missing: install the package {program.name}-static")
+        if not program.exists() or wants_libraries(program):
+            raise MissingProgramError(f"{program} is missing or not static: install the package {program.name}-static")
         entry = ", ".join(f'"{each}"' for each in command)
         text = f"FROM scratch\nCOPY {program.name} /{program.name}\nUSER 65532:65532\nENTRYPOINT [{entry}]\n"
         image = _image(name, program.read_bytes(), text.encode())
@@ -162,6 +163,11 @@ def _buildah(command: str, *arguments: str) -> str:
     folder = cache("images")
     places = [f"--root={folder / 'storage'}", f"--runroot={folder / 'running'}", "--storage-driver=overlay"]
     return tools.run("buildah", *places, command, *arguments)
+
+
+def wants_libraries(program: Path) -> bool:
+    """Whether a program is not static, and so is none for an image of it alone."""
+    return "=>" in subprocess.run(["ldd", str(program)], capture_output=True, text=True).stdout
 
 
 def sources(what: str) -> Iterator[Path]:
