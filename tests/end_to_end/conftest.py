@@ -32,8 +32,13 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     if sandbox.INSIDE not in os.environ:
         for item in items:
             item.add_marker(pytest.mark.skip(reason="wants namespaces of its own: run `make e2e`"))
-    elif (cpus := os.cpu_count() or 1) < CPUS:
+        return
+    cpus, ours = os.cpu_count() or 1, os.sched_getaffinity(0)
+    if cpus < CPUS:
         raise pytest.UsageError(f"nodes of which pods get CPUs of their own want {CPUS} CPUs; this machine has {cpus}")
+    # A kubelet sees all CPUs, and would give away those that nobody here may use.
+    if len(ours) < cpus or not ours.issuperset(range(CPUS)):
+        raise pytest.UsageError(f"nodes want all {cpus} CPUs of this machine, 0 and 1 too; this run has {sorted(ours)}")
 
 
 REPORT = Report(Path(os.environ.get("E2E_REPORT", "build/e2e.md")))
