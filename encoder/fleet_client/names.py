@@ -20,7 +20,7 @@ MISSING_SECONDS = 1.0
 """The same while a name has no address, or nobody says."""
 
 MISSING_LOOKS = 3
-"""After so many answers in a row that there is no such name, its addresses are forgotten: others may have them soon."""
+"""After so many answers in a row without its addresses, they are forgotten: others may have them soon."""
 
 _MISSING = {socket.EAI_NONAME, getattr(socket, "EAI_NODATA", socket.EAI_NONAME)}
 
@@ -58,7 +58,7 @@ class Name:
         port: Of all its encoders.
         addresses: Endpoints of its encoders. While there are none, it stands for itself.
         problem: What was wrong with the last look, for a person.
-        missing: How many answers in a row said that there is no such name.
+        missing: How many answers in a row had none of its addresses: there is no such name, or only IPv6 is left of it.
     """
 
     endpoint: str
@@ -80,16 +80,19 @@ class Name:
         """Its hosts, or why there are none; `connected`: whether an endpoint is still of use.
 
         Where nobody says, what was found before stays. Where there is no such name any more, it stays while it is of
-        use, and is then forgotten: others will have these addresses.
+        use, and is then forgotten: others will have these addresses. The same goes for IPv4 addresses in whose place
+        only IPv6 ones are told: so it looks, too, while a server fails at the question for the former.
         """
-        if not isinstance(answer, Exception) and answer:
-            self.addresses = [addresses.join(host, self.port) for host in answer]
+        found = [] if isinstance(answer, Exception) else [addresses.join(host, self.port) for host in answer]
+        lacking = self.known and _any_ipv4(self.addresses) and not _any_ipv4(found)
+        if found and not lacking:
+            self.addresses = found
             self.missing, self.problem = 0, ""
-        elif _missing(answer):
+        elif found or _missing(answer):
             self.missing += 1
-            self.problem = UNRESOLVED
+            self.problem = "it has no IPv4 address any more" if found else UNRESOLVED
             if self.missing >= MISSING_LOOKS and not any(connected(each) for each in self.addresses):
-                self.addresses = [self.endpoint]
+                self.addresses = found or [self.endpoint]
         else:
             self.problem = f"its name cannot be looked up: {getattr(answer, 'strerror', None) or answer}"
 
@@ -99,6 +102,10 @@ def _missing(answer: Sequence[str] | Exception) -> bool:
     if isinstance(answer, socket.gaierror):
         return answer.errno in _MISSING
     return isinstance(answer, Sequence | UnicodeError)
+
+
+def _any_ipv4(endpoints: Iterable[str]) -> bool:
+    return any("[" not in each for each in endpoints)
 
 
 class Names:

@@ -119,13 +119,14 @@ class TestWhatANameStandsFor:
             ([NOBODY_SAYS] * 100, True),
             ([MISSING, MISSING, NOBODY_SAYS, MISSING], False),  # who does not answer says nothing
             ([MISSING, MISSING, ["10.0.0.1"], MISSING, MISSING], True),
+            ([MISSING, MISSING, ["fd00::1"]], False),
         ],
     )
     def test_when_it_is_forgotten(self, name: Name, answers: list[Sequence[str] | Exception], kept: bool) -> None:
         name.heard(["10.0.0.1"], never)
         for answer in answers:
             name.heard(answer, never)
-        assert name.known == kept
+        assert (name.addresses == ["tcp://10.0.0.1:1"]) == kept
 
     def test_not_while_an_encoder_is_connected(self, name: Name) -> None:
         name.heard(["10.0.0.1", "10.0.0.2"], never)
@@ -134,6 +135,35 @@ class TestWhatANameStandsFor:
         assert name.addresses == ["tcp://10.0.0.1:1", "tcp://10.0.0.2:1"]
         name.heard(MISSING, never)
         assert name.addresses == ["tcp://name:1"]
+
+    @pytest.mark.parametrize(
+        ("before", "answers", "after"),
+        [
+            ("10.0.0.1", [["fd00::1"]] * (MISSING_LOOKS - 1), "tcp://10.0.0.1:1"),
+            ("10.0.0.1", [["fd00::1"]] * MISSING_LOOKS, "tcp://[fd00::1]:1"),
+            ("10.0.0.1", [["fd00::1"], ["fd00::1"], ["10.0.0.1"], ["fd00::1"], ["fd00::1"]], "tcp://10.0.0.1:1"),
+            ("10.0.0.1", [["10.0.0.2"]], "tcp://10.0.0.2:1"),
+            ("fd00::1", [["fd00::2"]], "tcp://[fd00::2]:1"),
+            ("fd00::1", [["10.0.0.1"]], "tcp://10.0.0.1:1"),  # nobody fails to say what is told
+        ],
+    )
+    def test_a_failed_question_for_ipv4_looks_as_if_only_ipv6_were_left(
+        self, name: Name, before: str, answers: list[list[str]], after: str
+    ) -> None:
+        name.heard([before], never)
+        for answer in answers:
+            name.heard(answer, never)
+        assert name.addresses == [after]
+
+    def test_ipv4_stays_while_an_encoder_is_connected(self, name: Name) -> None:
+        name.heard(["10.0.0.1", "10.0.0.2"], never)
+        for _ in range(10):
+            name.heard(["fd00::1"], lambda address: address == "tcp://10.0.0.2:1")
+        assert name.addresses == ["tcp://10.0.0.1:1", "tcp://10.0.0.2:1"]
+        name.heard(["fd00::1"], never)
+        assert name.addresses == ["tcp://[fd00::1]:1"]
+        name.heard(["fd00::1", "fd00::2"], never)
+        assert (name.addresses, name.problem) == (["tcp://[fd00::1]:1", "tcp://[fd00::2]:1"], "")
 
 
 def never(address: str) -> bool:
