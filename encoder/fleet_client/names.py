@@ -9,6 +9,7 @@ import logging
 import socket
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 from fleet_client import addresses
 from fleet_client.connection import UNRESOLVED
@@ -22,7 +23,8 @@ MISSING_SECONDS = 1.0
 MISSING_LOOKS = 3
 """After so many answers in a row without its addresses, they are forgotten: others may have them soon."""
 
-_MISSING = {socket.EAI_NONAME, getattr(socket, "EAI_NODATA", socket.EAI_NONAME)}
+_EMPTY = getattr(socket, "EAI_NODATA", socket.EAI_NONAME)
+_MISSING = {socket.EAI_NONAME, _EMPTY}
 
 Lookup = Callable[[str], Sequence[str]]
 """Host -> its addresses; raises OSError where it has none, or nobody says."""
@@ -41,11 +43,32 @@ def look_up(host: str) -> list[str]:
         UnicodeError: It cannot be a name.
     """
     flags = 0 if host.rstrip(".").lower() == "localhost" else socket.AI_ADDRCONFIG
-    answers = socket.getaddrinfo(host, None, type=socket.SOCK_STREAM, flags=flags)
+    try:
+        answers = socket.getaddrinfo(host, None, type=socket.SOCK_STREAM, flags=flags)
+    except socket.gaierror as error:
+        if error.errno != _EMPTY:
+            raise
+        answers = _each_kind(host, flags)
     for wanted in (socket.AF_INET, socket.AF_INET6):
         if found := sorted({str(where[0]) for family, _, _, _, where in answers if family == wanted}):
             return found
     raise socket.gaierror(socket.EAI_NONAME, f"{host} has no address")
+
+
+def _each_kind(host: str, flags: int) -> list[Any]:
+    """What `getaddrinfo` says of IPv4, or else of IPv6.
+
+    Asked for both, glibc calls a name empty where one kind is, though a server failed at the other.
+
+    Raises:
+        OSError: There is neither, or nobody says for one of them.
+    """
+    try:
+        return socket.getaddrinfo(host, None, socket.AF_INET, socket.SOCK_STREAM, flags=flags)
+    except socket.gaierror as error:
+        if error.errno not in _MISSING:
+            raise
+    return socket.getaddrinfo(host, None, socket.AF_INET6, socket.SOCK_STREAM, flags=flags)
 
 
 @dataclass(slots=True)

@@ -65,19 +65,78 @@ print(*look_up("localhost"), *look_up("both.example"))
 )
 def test_of_both_kinds_the_one_that_the_machine_has(address: str, found: str, tmp_path: Path) -> None:
     """On machines that have nothing but this address and a loopback."""
+    hosts = tmp_path / "hosts"
+    hosts.write_text("127.0.0.1 localhost\n192.0.2.1 both.example\nfd00::9 both.example\n")
+    script = 'mount --bind "$1" /etc/hosts; [ -z "$2" ] || ip address add "$2" dev lo; "$3" -c "$4"'
+    assert on_a_machine(script, hosts, address, sys.executable, LOOK) == f"127.0.0.1 {found}\n"
+
+
+SERVED = """
+import socket, struct, sys, threading
+from fleet_client.names import look_up
+
+OK, FAILED, MISSING = 0, 2, 3
+KINDS = {1: bytes([192, 0, 2, 1]), 28: bytes([0xFD, *[0] * 14, 9])}
+answers = dict(zip(KINDS, map(int, sys.argv[1:3])))
+empty = sys.argv[3:]
+
+def serve():
+    while True:
+        query, client = server.recvfrom(4096)
+        question = query[12 : query.index(0, 12) + 5]
+        kind = int.from_bytes(question[-4:-2])
+        code, found = answers[kind], b""
+        if code == OK and str(kind) not in empty:
+            found = struct.pack(">HHHIH", 0xC00C, kind, 1, 0, len(KINDS[kind])) + KINDS[kind]
+        head = query[:2] + struct.pack(">HHHHH", 0x8180 | code, 1, bool(found), 0, 0)
+        server.sendto(head + question + found, client)
+
+server = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+server.bind(("127.0.0.1", 53))
+threading.Thread(target=serve, daemon=True).start()
+try:
+    print(*look_up("pool.example."))
+except socket.gaierror as error:
+    print({socket.EAI_AGAIN: "nobody says"}.get(error.errno, "missing"))
+"""
+
+
+@pytest.mark.parametrize(
+    ("ipv4", "ipv6", "empty", "outcome"),
+    [
+        (0, 0, "", "192.0.2.1"),
+        (0, 0, "1", "fd00::9"),
+        (0, 2, "", "192.0.2.1"),
+        (0, 0, "1 28", "missing"),
+        (3, 3, "", "missing"),
+        (2, 2, "", "nobody says"),
+        (2, 0, "28", "nobody says"),  # as for a Service with IPv4 alone
+        (0, 2, "1", "nobody says"),
+    ],
+)
+def test_a_server_that_fails_says_nothing(ipv4: int, ipv6: int, empty: str, outcome: str, tmp_path: Path) -> None:
+    """By the code of its answers for each kind of address, and the kinds that are empty."""
+    (tmp_path / "resolv.conf").write_text("nameserver 127.0.0.1\n")
+    script = """
+        ip address add 198.51.100.1/24 dev lo
+        ip address add fd00::2/64 dev lo nodad
+        mount --bind "$1" /etc/resolv.conf
+        shift
+        exec "$@"
+    """
+    command = [sys.executable, "-c", SERVED, str(ipv4), str(ipv6), *empty.split()]
+    assert on_a_machine(script, tmp_path / "resolv.conf", *command) == f"{outcome}\n"
+
+
+def on_a_machine(script: str, *arguments: str | Path) -> str:
+    """What a script prints as the root of a machine that has a loopback."""
     machine = ["unshare", "--map-root-user", "--net", "--mount"]
     if shutil.which("ip") is None or subprocess.run([*machine, "true"], capture_output=True).returncode:
         pytest.skip("needs network namespaces and iproute2")
-    hosts = tmp_path / "hosts"
-    hosts.write_text("127.0.0.1 localhost\n192.0.2.1 both.example\nfd00::9 both.example\n")
-    script = 'ip link set lo up; mount --bind "$1" /etc/hosts; [ -z "$2" ] || ip address add "$2" dev lo; "$3" -c "$4"'
-    done = subprocess.run(
-        [*machine, "sh", "-euc", script, "sh", hosts, address, sys.executable, LOOK],
-        capture_output=True,
-        text=True,
-        timeout=60,
-    )
-    assert (done.stdout, done.stderr) == (f"127.0.0.1 {found}\n", "")
+    command = [*machine, "sh", "-euc", f"ip link set lo up\n{script}", "sh", *arguments]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60)
+    assert (done.returncode, done.stderr) == (0, "")
+    return done.stdout
 
 
 class TestWhatANameStandsFor:
