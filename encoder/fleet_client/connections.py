@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import zmq
@@ -64,8 +64,7 @@ class Connections:
                     self._open[address] = self._connect(self._context, address)
                 except (ValueError, zmq.ZMQError) as error:
                     problems[address] = self._reason(error)
-                    if address not in self._left_out:
-                        _log.warning("%s is left out for now: %s", address, problems[address])
+        _warn({address: problem for address, problem in problems.items() if address not in self._left_out})
         self._left_out = {*problems}
         return problems
 
@@ -99,3 +98,11 @@ class Connections:
         if len(self._open) >= room:
             return f"this client has room for {room} encoders: a name should stand for {MAX_OF_A_NAME} at most"
         return str(no_sockets(len(self._open) + 1, error).strerror)
+
+
+def _warn(problems: Mapping[str, str]) -> None:
+    """In one line, as a name may have thousands of addresses."""
+    if problems:
+        address, problem = next(iter(problems.items()))
+        others = f" and {len(problems) - 1} others are" if len(problems) > 1 else " is"
+        _log.warning("%s%s left out for now: %s", address, others, problem)

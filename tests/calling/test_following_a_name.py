@@ -227,6 +227,23 @@ async def test_who_is_too_many_is_left_out_until_there_is_room(
             assert await answered_by(engine) == second.endpoint
 
 
+async def test_thousands_that_are_too_many_are_one_warning(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(connections, "MAX_OF_A_NAME", 1)
+    monkeypatch.setattr(connection, "DEFAULT_MAX_SOCKETS", 1)
+    with ScriptedEncoder() as first:
+        many = [f"127.0.{number // 250}.{number % 250 + 1}" for number in range(250, 1250)]
+        resolver = Resolver(ONE, *many)
+        async with following(port_of(first), resolver) as engine:
+            assert await answered_by(engine) == first.endpoint
+            resolver.answer = [ONE, *many, TWO]
+            await until(lambda: len(caplog.records) == 2)
+            texts = [each.getMessage() for each in caplog.records]
+            assert texts[0].startswith(f"{beside(first, many[0])} and 999 others are left out for now: this client has")
+            assert texts[1].startswith(f"{beside(first, TWO)} is left out for now: this client has room for 1")
+
+
 FEW = """
 import asyncio, resource, sys
 from fleet_client import Unreachable, image, names
