@@ -23,6 +23,11 @@ MISSING_SECONDS = 1.0
 MISSING_LOOKS = 3
 """After so many answers in a row without its addresses, they are forgotten: others may have them soon."""
 
+LOOKS_AT_ONCE = 32
+"""Of one client: each takes a thread."""
+PLACE_SECONDS = 5.0
+"""After which a look does not count among these any more."""
+
 _EMPTY = getattr(socket, "EAI_NODATA", socket.EAI_NONAME)
 _MISSING = {socket.EAI_NONAME, _EMPTY}
 
@@ -134,6 +139,10 @@ def _any_ipv4(endpoints: Iterable[str]) -> bool:
 class Names:
     """Looks names up until it is closed. Belongs to one event loop, in which it calls back.
 
+    `LOOKS_AT_ONCE` names are looked up at once, the others in turn. A look that takes longer than `PLACE_SECONDS` lets
+    the next one go ahead: names at which a server hangs delay the others, and do not stop them. The price is a thread
+    more, so that a resolver that never comes back costs one a name in the end, as its looks cannot be stopped.
+
     Args:
         endpoints: Normalised; those without a name stay as they are.
         tell: Told after each look: the addresses of all encoders, each once, and among them the names that stand for
@@ -150,6 +159,7 @@ class Names:
         lookup: Lookup = look_up,
     ) -> None:
         self._tell, self._connected, self._lookup = tell, connected, lookup
+        self._places = asyncio.Semaphore(LOOKS_AT_ONCE)
         self._endpoints = [*endpoints]
         named = {each: parts for each in self._endpoints if (parts := addresses.split(each)) is not None}
         self._names = {each: Name(each, *parts) for each, parts in named.items()}
@@ -187,8 +197,20 @@ class Names:
     async def _look(self, name: Name) -> None:
         answer: Sequence[str] | Exception
         try:
-            answer = await on_a_thread("fleet_client-look", lambda: self._lookup(name.host))
+            answer = await self._ask(name.host)
         except (OSError, UnicodeError) as error:
             answer = error
         name.heard(answer, self._connected)
         self._tell(self.addresses, self.problems)
+
+    async def _ask(self, host: str) -> Sequence[str]:
+        await self._places.acquire()
+        loop = asyncio.get_running_loop()
+        place = loop.create_future()
+        place.add_done_callback(lambda _: self._places.release())  # once, whichever cancels it
+        late = loop.call_later(PLACE_SECONDS, place.cancel)
+        try:
+            return await on_a_thread("fleet_client-look", lambda: self._lookup(host))
+        finally:
+            late.cancel()
+            place.cancel()

@@ -9,7 +9,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 import pytest
@@ -321,30 +321,88 @@ async def test_nor_is_one_after_which_the_telling_fails(soon: None, caplog: pyte
     assert len(caplog.records) == 1
 
 
-async def test_a_resolver_that_hangs_holds_up_nobody() -> None:
-    """Neither the other names nor the closing."""
-    may_end, found = threading.Event(), asyncio.Event()
-    met: list[list[str]] = []
+class Resolver:
+    """Hangs at each name but `good`, until it may end."""
 
-    def lookup(host: str) -> list[str]:
+    def __init__(self) -> None:
+        self.may_end = threading.Event()
+        self.asked = 0
+
+    def __call__(self, host: str) -> list[str]:
+        self.asked += 1
         if host != "good":
-            may_end.wait(30)
+            self.may_end.wait(30)
         return ["10.0.0.1"]
+
+    def end(self) -> None:
+        self.may_end.set()
+        for each in looking():
+            each.join(30)
+
+
+def looking() -> list[threading.Thread]:
+    return [each for each in threading.enumerate() if each.name == "fleet_client-look"]
+
+
+@pytest.fixture
+def resolver() -> Iterator[Resolver]:
+    resolver = Resolver()
+    yield resolver
+    resolver.end()
+
+
+async def test_a_resolver_that_hangs_holds_up_nobody(resolver: Resolver, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Neither the other names, however many are before them, nor the closing."""
+    monkeypatch.setattr(names, "PLACE_SECONDS", 0.01)
+    found = asyncio.Event()
+    met: list[list[str]] = []
 
     def tell(addresses: list[str], problems: Mapping[str, str]) -> None:
         met.append(addresses)
         found.set()
 
-    hanging = [f"tcp://bad{number}:1" for number in range(40)]
-    followed = Names([*hanging, "tcp://good:1"], tell, never, lookup)
-    await asyncio.wait_for(found.wait(), 10)
+    hanging = [f"tcp://bad{number}:1" for number in range(3 * names.LOOKS_AT_ONCE)]
+    followed = Names([*hanging, "tcp://good:1"], tell, never, resolver)
+    await asyncio.wait_for(found.wait(), 30)
     await asyncio.wait_for(asyncio.gather(*followed.close(), return_exceptions=True), 10)
-    assert not may_end.is_set()
+    assert not resolver.may_end.is_set()
     assert met == [[*hanging, "tcp://10.0.0.1:1"]]
-    may_end.set()
-    for each in threading.enumerate():
-        if each.name == "fleet_client-look":
-            each.join(30)
+
+
+async def test_many_names_are_looked_up_in_turn(
+    resolver: Resolver, soon: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each of them again and again; few threads are enough."""
+    monkeypatch.setattr(names, "PLACE_SECONDS", 1000.0)
+    many = [f"tcp://bad{number}:1" for number in range(10 * names.LOOKS_AT_ONCE)]
+    told: list[list[str]] = []
+    followed = Names(many, lambda addresses, _: told.append(addresses), never, resolver)
+    async with asyncio.timeout(30):
+        while resolver.asked < names.LOOKS_AT_ONCE:
+            await asyncio.sleep(0.01)
+        assert (resolver.asked, len(looking())) == (names.LOOKS_AT_ONCE, names.LOOKS_AT_ONCE)
+        resolver.may_end.set()
+        while len(told) < 3 * len(many):
+            await asyncio.sleep(0.01)
+    assert told[-1] == ["tcp://10.0.0.1:1"]
+    await asyncio.gather(*followed.close(), return_exceptions=True)
+
+
+async def test_a_place_is_given_back_once(resolver: Resolver, soon: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Though a look that was late ends after all."""
+    monkeypatch.setattr(names, "LOOKS_AT_ONCE", 1)
+    monkeypatch.setattr(names, "PLACE_SECONDS", 0.01)
+    told: list[list[str]] = []
+    followed = Names(["tcp://bad1:1", "tcp://bad2:1"], lambda addresses, _: told.append(addresses), never, resolver)
+    async with asyncio.timeout(30):
+        while resolver.asked < 2:
+            await asyncio.sleep(0.01)
+        resolver.may_end.set()
+        while len(told) < 20:
+            await asyncio.sleep(0.01)
+    await asyncio.gather(*followed.close(), return_exceptions=True)
+    await asyncio.sleep(0)  # what is called back when a place is given back
+    assert followed._places._value == 1
 
 
 HANGING = """
