@@ -3,12 +3,13 @@
 import os
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
 import fleet_client
-from fleet_client import Invalid, Media, Sampling, audio, image, media, video
+from fleet_client import AsyncClient, Invalid, Media, Sampling, audio, image, media, video
 from fleet_client.addresses import normalise
 
 
@@ -103,6 +104,8 @@ def test_sizes(tmp_path: Path) -> None:
         ("host:5570", "tcp://host:5570"),
         (" 10.0.0.1:1 ", "tcp://10.0.0.1:1"),
         ("[::1]:5570", "tcp://[::1]:5570"),
+        ("[fe80::1%eth0]:5570", "tcp://[fe80::1%eth0]:5570"),
+        ("encodeur-été:5570", "tcp://encodeur-été:5570"),
         ("ipc:///tmp/x", "ipc:///tmp/x"),
         ("encoder-0.encoder.default.svc:5570", "tcp://encoder-0.encoder.default.svc:5570"),
         ("first.fleet.svc.cluster.local.:5570", "tcp://first.fleet.svc.cluster.local.:5570"),
@@ -114,11 +117,35 @@ def test_addresses(written: str, address: str) -> None:
 
 @pytest.mark.parametrize(
     "written",
-    ["", "host", "host:", ":5570", "http://host:5570", "host:0", "host:65536", "::1:5570", "tcp://h/x:5", "ipc://"],
+    [
+        *(
+            "",
+            "host",
+            "host:",
+            ":5570",
+            "http://host:5570",
+            "host:0",
+            "host:65536",
+            "::1:5570",
+            "tcp://h/x:5",
+            "ipc://",
+        ),
+        *("host:" + "1" * 5000, "host:\u0661", "host:+1", "host:1_0", "host:5570\0", "ipc:///tmp/x\0y"),
+        *("a b:5570", "a\tb:5570", "a\u00a0b:5570", "a\nb:5570", "a\0b:5570", "a\x7fb:5570", "a\x85b:5570"),
+        *("tcp://user@host:5570", "tcp://user:word@host:5570", "[::1%a b]:5570"),
+        *("[host]:5570", "[10.0.0.1]:5570", "[]:5570", "[::1:5570", "::1]:5570", "[[::1]]:5570", "[:5570"),
+    ],
+    ids=lambda written: ascii(written[:20]),
 )
 def test_what_is_no_address_is_refused(written: str) -> None:
     with pytest.raises(ValueError, match="tcp://HOST:5570"):
         normalise(written)
+
+
+@pytest.mark.parametrize("written", [None, b"host:5570", 5570, ["host:5570"]])
+def test_who_gives_no_string_is_told_what_to_give(written: Any) -> None:
+    with pytest.raises(TypeError, match=rf"'tcp://127\.0\.0\.1:5570', not {type(written).__name__}$"):
+        AsyncClient([written])
 
 
 def test_public_names() -> None:
