@@ -20,7 +20,8 @@ from fleet_client.connections import LINGER_SECONDS, Connections
 from fleet_client.disk import Disk
 from fleet_client.endpoint import Phase
 from fleet_client.jobs import Abandon, Action, Fail, Greet, Job, Part, Send
-from fleet_client.names import Lookup, Names, look_up
+from fleet_client.lookup import Lookup, look_up
+from fleet_client.names import Names
 from fleet_client.protocol import Cancel, Hello, Load, Welcome, pack
 from fleet_client.routing import Router
 

@@ -6,13 +6,12 @@ as replicas come and go.
 
 import asyncio
 import logging
-import socket
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 from fleet_client import addresses
 from fleet_client.connection import UNRESOLVED
+from fleet_client.lookup import Lookup, is_missing, look_up
 from fleet_client.threads import on_a_thread
 
 LOOK_SECONDS = 5.0
@@ -28,52 +27,7 @@ LOOKS_AT_ONCE = 32
 PLACE_SECONDS = 5.0
 """After which a look does not count among these any more."""
 
-_EMPTY = getattr(socket, "EAI_NODATA", socket.EAI_NONAME)
-_MISSING = {socket.EAI_NONAME, _EMPTY}
-
-Lookup = Callable[[str], Sequence[str]]
-"""Host -> its addresses; raises OSError where it has none, or nobody says."""
-
 _log = logging.getLogger("fleet_client")
-
-
-def look_up(host: str) -> list[str]:
-    """IPv4 addresses of a host, or its IPv6 ones where it has no others: an encoder with both is one encoder.
-
-    Only of those kinds that this machine has an address of. This does not go for `localhost`: it may be an IPv4 address
-    where nothing else is.
-
-    Raises:
-        OSError: It has none, or nobody says.
-        UnicodeError: It cannot be a name.
-    """
-    flags = 0 if host.rstrip(".").lower() == "localhost" else socket.AI_ADDRCONFIG
-    try:
-        answers = socket.getaddrinfo(host, None, type=socket.SOCK_STREAM, flags=flags)
-    except socket.gaierror as error:
-        if error.errno != _EMPTY:
-            raise
-        answers = _each_kind(host, flags)
-    for wanted in (socket.AF_INET, socket.AF_INET6):
-        if found := sorted({str(where[0]) for family, _, _, _, where in answers if family == wanted}):
-            return found
-    raise socket.gaierror(socket.EAI_NONAME, f"{host} has no address")
-
-
-def _each_kind(host: str, flags: int) -> list[Any]:
-    """What `getaddrinfo` says of IPv4, or else of IPv6.
-
-    Asked for both, glibc calls a name empty where one kind is, though a server failed at the other.
-
-    Raises:
-        OSError: There is neither, or nobody says for one of them.
-    """
-    try:
-        return socket.getaddrinfo(host, None, socket.AF_INET, socket.SOCK_STREAM, flags=flags)
-    except socket.gaierror as error:
-        if error.errno not in _MISSING:
-            raise
-    return socket.getaddrinfo(host, None, socket.AF_INET6, socket.SOCK_STREAM, flags=flags)
 
 
 @dataclass(slots=True)
@@ -127,9 +81,7 @@ class Name:
 
 def _missing(answer: Sequence[str] | Exception) -> bool:
     """Whether there is no such name, or nothing behind it."""
-    if isinstance(answer, socket.gaierror):
-        return answer.errno in _MISSING
-    return isinstance(answer, Sequence | UnicodeError)
+    return is_missing(answer) if isinstance(answer, OSError) else isinstance(answer, Sequence | UnicodeError)
 
 
 def _any_ipv4(endpoints: Iterable[str]) -> bool:

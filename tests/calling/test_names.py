@@ -17,7 +17,8 @@ import pytest
 from conftest import EncoderProcess
 from fleet_client import AsyncClient, Unreachable, names
 from fleet_client.addresses import split
-from fleet_client.names import MISSING_LOOKS, Name, Names, look_up
+from fleet_client.lookup import look_up
+from fleet_client.names import MISSING_LOOKS, Name, Names
 
 NOT_A_NAME = "a" * 64 + ".example"
 """Needs no resolver to be unknown: a label has 63 letters at most."""
@@ -54,7 +55,7 @@ def test_an_unknown_name_is_an_error() -> None:
 
 
 LOOK = """
-from fleet_client.names import look_up
+from fleet_client.lookup import look_up
 print(*look_up("localhost"), *look_up("both.example"))
 """
 
@@ -73,7 +74,7 @@ def test_of_both_kinds_the_one_that_the_machine_has(address: str, found: str, tm
 
 SERVED = """
 import socket, struct, sys, threading
-from fleet_client.names import look_up
+from fleet_client.lookup import look_up
 
 OK, FAILED, MISSING = 0, 2, 3
 KINDS = {1: bytes([192, 0, 2, 1]), 28: bytes([0xFD, *[0] * 14, 9])}

@@ -330,7 +330,9 @@ def test_on_one_terminal_nothing_is_written_into_another_line(tmp_path: Path) ->
 
     reader = threading.Thread(target=read)
     reader.start()
-    environment = {**os.environ, "TERM": "xterm-256color"}
+    # The terminal's width counts, not what another terminal said of its own.
+    others = {name: value for name, value in os.environ.items() if name not in ("COLUMNS", "LINES")}
+    environment = {**others, "TERM": "xterm-256color"}
     with subprocess.Popen(program, stdin=its, stdout=its, stderr=its, env=environment) as up:
         try:
             wait_until(lambda: b"Stop:" in shown)
