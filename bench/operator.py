@@ -25,7 +25,8 @@ from tests.operating.operator_process import OperatorProcess
 from bench import machine, scrape
 from bench.report import emit
 from bench.stats import percentile
-from fleet_operator.kube.client import Api, load_configuration
+from fleet_operator.kube.client import Api
+from fleet_operator.kube.configuration import load_configuration
 from fleet_operator.kube.resources import RESOURCES
 
 SHAPES = (("p5.48xlarge", 192, 8), ("g6e.12xlarge", 48, 4), ("g6.8xlarge", 32, 1), ("m7i.16xlarge", 64, 0))

@@ -16,7 +16,8 @@ from rich.text import Text
 from fleet_cli import consumers
 from fleet_operator.api import EncoderPool
 from fleet_operator.cluster_plan import PoolPlan, plan_pool
-from fleet_operator.kube.client import Api, load_configuration
+from fleet_operator.kube.client import Api
+from fleet_operator.kube.configuration import load_configuration
 from fleet_operator.kube.errors import ApiError, NoClusterError
 from fleet_operator.nodes.distribute import Group as ReplicaGroup
 from fleet_operator.nodes.distribute import distribute

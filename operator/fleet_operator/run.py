@@ -15,7 +15,8 @@ from fleet_operator.daemons import DaemonSets
 from fleet_operator.handlers import watch
 from fleet_operator.http import Server
 from fleet_operator.kube.access import Access
-from fleet_operator.kube.client import Api, load_configuration
+from fleet_operator.kube.client import Api
+from fleet_operator.kube.configuration import load_configuration
 from fleet_operator.kube.events import Recorder
 from fleet_operator.late_kinds import LateKinds
 from fleet_operator.metrics import Metrics

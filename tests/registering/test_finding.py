@@ -9,7 +9,8 @@ from tests.cluster.control_plane import ControlPlane
 from fleet_operator.consumers import finding
 from fleet_operator.consumers.finding import Finder
 from fleet_operator.consumers.servers import Query
-from fleet_operator.kube.client import Api, load_configuration
+from fleet_operator.kube.client import Api
+from fleet_operator.kube.configuration import load_configuration
 
 
 async def test_language_servers_stay_while_their_service_is_away_or_may_not_be_read(

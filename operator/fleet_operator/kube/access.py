@@ -2,14 +2,14 @@
 
 from kubernetes.aio import client
 
-from fleet_operator.kube.client import behind_proxy
+from fleet_operator.kube.configuration import behind_proxy
 
 
 class Access:
     """The same server and identity as the client's.
 
     Args:
-        configuration: From `client.load_configuration`.
+        configuration: From `configuration.load_configuration`.
 
     Attributes:
         server: URL.
