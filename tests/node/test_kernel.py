@@ -40,7 +40,8 @@ try:
         for name in kernel.KEPT:
             (settings / name).write_text("99\\n")
         print("changed", flush=True)
-        time.sleep(60)
+        while True:
+            time.sleep(0.1)  # not for long: a signal just before a sleep is heard of after it
 except KeyboardInterrupt:
     sys.exit(130)
 """
