@@ -6,6 +6,7 @@ that the pod's own environment says.
 
 import json
 import os
+import random
 import subprocess
 import sys
 import threading
@@ -40,7 +41,6 @@ class HostPods:
         self._selector = f"encoderfleet.io/pool={pool}"
         self._folder = folder
         self.pods: dict[str, HostPod] = {}
-        self._number = 1
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, daemon=True)
 
@@ -73,8 +73,8 @@ class HostPods:
                     self._tell(name, pod)
 
     def _start(self, name: str, pod: dict[str, Any]) -> None:
-        self._number += 1
-        address = f"127.0.0.{self._number}"
+        # Other runs of tests on this machine have pods too.
+        address = f"127.{random.randint(100, 250)}.{random.randint(0, 255)}.{random.randint(1, 254)}"
         (container,) = pod["spec"]["containers"]
         env = {"PATH": os.environ["PATH"], "HOME": os.environ["HOME"], "TOKENIZERS_PARALLELISM": "false"}
         for each in container["env"]:
