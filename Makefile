@@ -11,8 +11,9 @@ SYSTEM := $(VENV)/.system
 COMPILE = $(UV) pip compile --quiet --no-emit-index-url --no-annotate --universal --python-version 3.11 \
   --custom-compile-command "make requirements"
 # A worker has a control plane and encoders of its own, which keep a core busy. Files go to workers in their order: else
-# those with the fewest tests come last, which are those that take minutes.
+# those with the fewest tests come last, which are those that take minutes. A test has longer than alone.
 TEST_WORKERS ?= 2
+SPREAD = --numprocesses $(TEST_WORKERS) --dist loadfile --no-loadscope-reorder --timeout 300
 CLUSTER_ARGS ?= --nodes 2x32cpu:8gpu 2x32cpu
 
 export PYTHONUNBUFFERED := 1
@@ -65,7 +66,7 @@ format: setup ## Rewrite the sources in the house format
 test: lint ## Lint, types, then every test (real processes, sockets and files)
 	@# Where it cannot be built its tests are skipped, save in CI.
 	@$(BIN)/python -m tests.cluster build || [ -z "$${CI:-}" ]
-	@echo "==> pytest"; $(BIN)/python -m pytest --numprocesses $(TEST_WORKERS) --dist loadfile --no-loadscope-reorder $(PYTEST_ARGS)
+	@echo "==> pytest"; $(BIN)/python -m pytest $(SPREAD) $(PYTEST_ARGS)
 
 .PHONY: interop
 interop: setup ## Install the real SGLang (6 GB, once) and test with it on this machine's CPU (13 minutes on two busy cores)
