@@ -15,14 +15,22 @@ def free(count: int) -> list[int]:
     return [next(drawn) for _ in range(count)]
 
 
+def in_a_row(count: int) -> int:
+    """The first of `count` ports in a row that nobody listens on; drawn likewise."""
+    return next(first for first in _drawn() if all(map(_is_free, range(first, first + count))))
+
+
+def _is_free(port: int) -> bool:
+    with socket.socket() as probe:
+        try:
+            probe.bind((HOST, port))
+        except OSError:
+            return False
+    return True
+
+
 def _drawn() -> Iterator[int]:
     candidates = list(range(FIRST, LAST + 1))
     random.SystemRandom().shuffle(candidates)
-    for port in candidates:
-        with socket.socket() as probe:
-            try:
-                probe.bind((HOST, port))
-            except OSError:
-                continue
-        yield port
+    yield from filter(_is_free, candidates)
     raise OSError(f"no free port on {HOST} between {FIRST} and {LAST}")

@@ -5,10 +5,11 @@ import uuid
 from collections.abc import Iterator
 
 import pytest
+from tests.cluster import ports
 
 from fleet_operator.local.claims import Claims
 from fleet_operator.local.devices import gpus_for
-from fleet_operator.local.ports import PortBusyError, Ports, choose, is_free
+from fleet_operator.local.ports import PortBusyError, Ports, choose
 
 
 @pytest.fixture
@@ -23,13 +24,8 @@ def claims(scope: str) -> Iterator[Claims]:
         yield held
 
 
-def free_range(count: int) -> int:
-    """First of `count` ports in a row that nobody listens on."""
-    return next(p for p in range(20_000, 30_000, count) if all(is_free(p + offset) for offset in range(count)))
-
-
 def test_a_given_port_counts_up_by_two_a_replica(claims: Claims) -> None:
-    first = free_range(6)
+    first = ports.in_a_row(6)
     assert choose(3, first, claims) == [Ports(first + 2 * i, first + 2 * i + 1) for i in range(3)]
 
 
@@ -40,7 +36,7 @@ def test_endpoints_are_on_loopback_only() -> None:
 
 @pytest.mark.parametrize("address", ["127.0.0.1", "0.0.0.0"])
 def test_a_busy_port_is_named_with_what_to_do(claims: Claims, address: str) -> None:
-    first = free_range(4)
+    first = ports.in_a_row(4)
     with socket.socket() as listener:
         listener.bind((address, first + 3))
         listener.listen()

@@ -13,10 +13,10 @@ import urllib.request
 from pathlib import Path
 
 import pytest
+from tests.cluster import ports
 from tests.running_locally.running_up import PROGRAMS, Up, is_running, pool_file, pool_with_model, wait_until
 
 from fleet_machine import visible_cpus
-from fleet_operator.local.ports import is_free
 
 
 def test_ready_says_where_the_replicas_are(tmp_path: Path) -> None:
@@ -38,9 +38,7 @@ def test_ready_says_where_the_replicas_are(tmp_path: Path) -> None:
 
 
 def test_the_given_port_is_where_it_starts(tmp_path: Path) -> None:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        first = probe.getsockname()[1]
+    first = ports.in_a_row(2)
     with Up(pool_with_model(tmp_path, replicas=1), "-o", "json", "--port", str(first)) as up:
         (replica,) = up.event("ready")["replicas"]
         assert replica["endpoint"] == f"tcp://127.0.0.1:{first}"
@@ -299,7 +297,7 @@ def test_lines_that_nobody_reads_hold_up_nothing(tmp_path: Path) -> None:
 
 
 def test_a_frozen_terminal_freezes_nothing(tmp_path: Path) -> None:
-    pool, first = pool_with_model(tmp_path, replicas=1), free_ports(2)
+    pool, first = pool_with_model(tmp_path, replicas=1), ports.in_a_row(2)
     replica = f"{PROGRAMS / 'replica.py'} --startup 1 --lines 5000"
     program = [sys.executable, str(PROGRAMS / "up.py"), replica, str(pool), "--port", str(first)]
     ours, its = pty.openpty()
@@ -316,7 +314,7 @@ def test_a_frozen_terminal_freezes_nothing(tmp_path: Path) -> None:
 
 
 def test_on_one_terminal_nothing_is_written_into_another_line(tmp_path: Path) -> None:
-    pool, first = pool_with_model(tmp_path, replicas=1), free_ports(2)
+    pool, first = pool_with_model(tmp_path, replicas=1), ports.in_a_row(2)
     replica = f"{PROGRAMS / 'replica.py'} --startup 1 --lines 50"
     program = [sys.executable, str(PROGRAMS / "up.py"), replica, str(pool), "--port", str(first)]
     ours, its = pty.openpty()
@@ -348,11 +346,6 @@ def test_on_one_terminal_nothing_is_written_into_another_line(tmp_path: Path) ->
     assert lines[table + 1].startswith("pool-0 ")
     assert lines[table + 2].startswith("Try:")
     assert lines[table + 3].startswith("Stop:")
-
-
-def free_ports(count: int) -> int:
-    """First of `count` ports in a row that nobody listens on."""
-    return next(first for first in range(20_000, 30_000, count) if all(map(is_free, range(first, first + count))))
 
 
 def is_ready(port: int) -> bool:

@@ -5,6 +5,7 @@ import socket
 from pathlib import Path
 
 import pytest
+from tests.cluster import ports
 from tests.running_locally.running_up import Up, pool_with_model, wait_until
 
 FLAGS = (
@@ -25,9 +26,7 @@ def test_the_line_to_paste_is_in_one_piece(tmp_path: Path, monkeypatch: pytest.M
 
 
 def test_programs_and_replicas_are_told_the_same(tmp_path: Path) -> None:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        first = probe.getsockname()[1]
+    first = ports.in_a_row(2)
     register = ("--register", "http://127.0.0.1:9", "--register", "http://localhost:8997")
     with Up(pool_with_model(tmp_path), "-o", "json", "--sglang", "--sglang-port", str(first), *register) as up:
         ready = up.event("ready")
