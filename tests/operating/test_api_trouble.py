@@ -324,7 +324,9 @@ def test_replicas_are_set_where_the_status_cannot_say_so(
         until(lambda: "status.lastScale does not say" in operator.log)
         assert own_pools.get("encp", "untold")["spec"]["replicas"] == 2
         assert "ScaledUp" in {each["reason"] for each in own_pools.events("untold")}
-        assert "not scaled" not in operator.log
+        # Somebody else may have written just before: then it is tried again.
+        said = [line for line in operator.log.splitlines() if "the object has been modified" not in line]
+        assert not any("not scaled" in line for line in said)
 
 
 def test_a_definition_that_is_older_than_the_operator(
