@@ -3,9 +3,9 @@
 import asyncio
 import contextlib
 import math
-from collections.abc import AsyncGenerator, Callable, Iterable, Sequence
+from collections.abc import AsyncGenerator, Iterable, Sequence
 from types import TracebackType
-from typing import Literal, Self, TypeVar, overload
+from typing import Literal, Self, overload
 
 from fleet_client import errors, tensors
 from fleet_client.addresses import normalise
@@ -14,9 +14,7 @@ from fleet_client.encoding import Encoding
 from fleet_client.engine import Engine
 from fleet_client.media import Media
 from fleet_client.protocol import Welcome
-from fleet_client.threads import on_a_thread
-
-T = TypeVar("T")
+from fleet_client.threads import beside
 
 WIDEN_IN_THREAD_BYTES = 1 << 20
 
@@ -172,7 +170,7 @@ class AsyncClient:
         assert tensor is not None
         assert result.meta is not None
         if tensor.dtype == "bfloat16" and len(answer.frame) > WIDEN_IN_THREAD_BYTES:
-            embedding = await _beside(lambda: tensors.read(tensor, answer.frame, self._framework))
+            embedding = await beside(lambda: tensors.read(tensor, answer.frame, self._framework))
         else:
             embedding = tensors.read(tensor, answer.frame, self._framework)
         return Encoding(
@@ -184,14 +182,6 @@ class AsyncClient:
             attempts=call.attempts,
             total_ms=(call.ended - call.started) * 1000,
         )
-
-
-async def _beside(call: Callable[[], T]) -> T:
-    """What `call` returns, computed on a thread; on this one where there can be no more of them."""
-    try:
-        return await on_a_thread("fleet_client-widen", call)
-    except RuntimeError:
-        return call()
 
 
 def _checked_seconds(timeout: float) -> float:

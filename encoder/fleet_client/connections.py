@@ -9,6 +9,7 @@ import zmq
 import zmq.asyncio
 
 from fleet_client.connection import SOCKETS_EACH, Connection, context_for, no_sockets
+from fleet_client.threads import beside
 
 LINGER_SECONDS = 0.25
 """How long the last Cancels to an encoder have to leave."""
@@ -86,10 +87,7 @@ class Connections:
 
     async def term(self) -> None:
         """Wait until all has left, or had its time."""
-        try:
-            await asyncio.to_thread(self._context.term)
-        except RuntimeError:  # the interpreter is going down: no more threads
-            self._context.term()
+        await beside(self._context.term)
 
     def _reason(self, error: ValueError | zmq.ZMQError) -> str:
         if isinstance(error, ValueError):

@@ -34,6 +34,14 @@ async def on_a_thread(name: str, call: Callable[[], T]) -> T:
     return (await done)()
 
 
+async def beside(call: Callable[[], T]) -> T:
+    """What `call` returns, which does come back: on a thread of the loop's executor, or else on this one."""
+    try:
+        return await asyncio.to_thread(call)
+    except RuntimeError:  # the main thread has ended: an executor takes no more work
+        return call()
+
+
 def _outcome(call: Callable[[], T]) -> Callable[[], T]:
     """Do it; returns what gives the result, or raises the exception."""
     try:
