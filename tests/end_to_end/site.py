@@ -2,7 +2,6 @@
 
 import json
 import re
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -17,6 +16,7 @@ from tests.node.sandbox import CGROUP
 
 from charting.chart import RESTRICTED, Release
 from fleet_operator.specs.names import POOL_LABEL
+from operating.operator_process import until
 
 CLIENT = "client"
 PATIENCE = 400
@@ -76,10 +76,11 @@ class Site:
         self.kubectl("wait", "--for=condition=Progressing=False", f"encp/{pool}", WAIT)
         self.kubectl("wait", f"--for=jsonpath={{.status.readyReplicas}}={replicas}", f"encp/{pool}", WAIT)
         # The status may be of a moment ago. `kubectl wait` would wait for a pod that goes meanwhile, until it gives up.
-        deadline = time.monotonic() + PATIENCE
-        while [_is_ready(pod) for pod in self.pods(pool)] != [True] * replicas:
-            assert time.monotonic() < deadline, f"the pool {pool} has no {replicas} ready pods after {PATIENCE} s"
-            time.sleep(0.5)
+        until(
+            lambda: [_is_ready(pod) for pod in self.pods(pool)] == [True] * replicas,
+            why=lambda: f"the pool {pool} has no {replicas} ready pods after {PATIENCE} s",
+            patience=PATIENCE,
+        )
 
     def group(self, pod: Object) -> Path:
         """The control group of the pod's container, which knows its CPU time."""

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from tests.cluster.cache import MissingProgramError, cache
-from tests.node import stores
+from tests.node import stores, tools
 from tests.node.images import Image
 from tests.node.programs import NodePrograms
 
@@ -35,13 +35,8 @@ def programs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[NodePr
         (tmp_path / name).chmod(0o755)
     none = Path("/nonexistent")
     yield NodePrograms(none, none, tmp_path / "containerd", tmp_path / "ctr", none)
-    for point in mounted(tmp_path):
+    for point in tools.mounted(tmp_path):
         subprocess.run(["umount", "--lazy", point], check=True)
-
-
-def mounted(folder: Path) -> list[str]:
-    points = [line.split()[4] for line in Path("/proc/self/mountinfo").read_text().splitlines()]
-    return [point for point in points if point.startswith(str(folder))]
 
 
 def test_what_was_left_mounted_stops_nobody(programs: NodePrograms, tmp_path: Path) -> None:
@@ -52,7 +47,7 @@ def test_what_was_left_mounted_stops_nobody(programs: NodePrograms, tmp_path: Pa
     store = stores.ensure(programs, IMAGES)
 
     assert list((store / "root" / "tmpmounts").iterdir()) == [store / "root" / "tmpmounts" / "layer"]
-    assert mounted(tmp_path) == []
+    assert tools.mounted(tmp_path) == []
 
 
 def test_who_cannot_unpack_says_why(programs: NodePrograms) -> None:

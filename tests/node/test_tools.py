@@ -42,11 +42,6 @@ def stand_in(path: Path, text: str) -> None:
     path.chmod(0o755)
 
 
-def mounted(folder: Path) -> list[str]:
-    lines = Path("/proc/self/mountinfo").read_text().splitlines()
-    return [line.split()[4] for line in lines if line.split()[4].startswith(str(folder))]
-
-
 @as_root
 @pytest.mark.parametrize("name", ["SIGINT", "SIGKILL", "SIGTERM"])
 def test_a_base_image_that_was_not_finished_leaves_no_mounts_and_no_processes(tmp_path: Path, name: str) -> None:
@@ -71,10 +66,10 @@ def test_a_base_image_that_was_not_finished_leaves_no_mounts_and_no_processes(tm
                 assert started.read() == "", "whoever it started has it open"
             assert build.stderr
             assert build.stderr.read() == ""
-            assert mounted(tmp_path) == []
+            assert tools.mounted(tmp_path) == []
         finally:
             build.kill()
-            for point in mounted(tmp_path):
+            for point in tools.mounted(tmp_path):
                 subprocess.run(["umount", "--lazy", point], check=True)
 
     stand_in(tmp_path / "debootstrap", '#!/bin/sh\nfor root; do :; done\nmkdir "$root"\n')

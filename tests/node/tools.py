@@ -33,11 +33,16 @@ def remove(folder: Path) -> None:
     Raises:
         MissingProgramError: It cannot be removed; one line that says why.
     """
-    inside = f"{folder.resolve()}/"
-    points = [line.split()[4] for line in Path("/proc/self/mountinfo").read_text().splitlines()]
-    for point in reversed([each for each in points if each.startswith(inside)]):
+    for point in reversed(mounted(folder)):
         run("umount", "--lazy", point)
     run("rm", "-rf", "--one-file-system", str(folder))
+
+
+def mounted(folder: Path) -> list[str]:
+    """What is mounted below a folder, in the order in which it was."""
+    inside = f"{folder.resolve()}/"
+    points = [line.split()[4] for line in Path("/proc/self/mountinfo").read_text().splitlines()]
+    return [each for each in points if each.startswith(inside)]
 
 
 def _run(program: str, command: Sequence[str]) -> str:

@@ -18,11 +18,11 @@ PATIENCE = 120.0
 Object = dict[str, Any]
 
 
-def until(what: Callable[[], Any], *, why: Callable[[], str] = lambda: "") -> Any:
-    """Ask `what` until it says something true, and return that."""
-    deadline = time.monotonic() + PATIENCE
+def until(what: Callable[[], Any], *, why: Callable[[], str] = lambda: "", patience: float = PATIENCE) -> Any:
+    """Ask `what` until it says something true, for `patience` seconds at most, and return that."""
+    deadline = time.monotonic() + patience
     while not (answer := what()):
-        assert time.monotonic() < deadline, why() or f"waited {PATIENCE:.0f} s in vain"
+        assert time.monotonic() < deadline, why() or f"waited {patience:.0f} s in vain"
         time.sleep(0.1)
     return answer
 
